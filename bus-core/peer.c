@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <string.h>
+
+#include "bus-core/peer.h"
+#include "bus-core/util/cache.h"
+#include "bus-core/util/error.h"
+
+void peer_init(struct peer *peer, uint64_t id, struct account *account,
+               const struct peer_limits *limits, void (*free)(struct peer *))
+{
+        peer->refs = 1;
+        peer->id = id;
+        peer->account = account_ref(account);
+        peer->limits = *limits;
+        peer->free = free;
+        peer->clock = 0;
+        peer->seq = 0;
+        peer->queued_bytes = 0;
+        peer->queued_fds = 0;
+        pthread_mutex_init(&peer->data.lock, NULL);
+        inbox_init(&peer->data.inbox);
+}
+
+void peer_deinit(struct peer *peer)
+{
+        peer_close(peer);
+        inbox_deinit(&peer->data.inbox);
+        pthread_mutex_destroy(&peer->data.lock);
+        peer->account = account_unref(peer->account);
+}
+
+struct peer *peer_ref(struct peer *peer)
+{
+        ref_inc(&peer->refs);
+        return peer;
+}
+
+struct peer *peer_unref(struct peer *peer)
+{
+        if (peer && ref_dec(&peer->refs))
+                peer->free(peer);
+        return NULL;
+}
+
+void peer_close(struct peer *peer)
+{
+        CDS_LIST_HEAD(dropped);
+
+        pthread_mutex_lock(&peer->data.lock);
+        inbox_flush(&peer->data.inbox, &dropped);
+        pthread_mutex_unlock(&peer->data.lock);
+        peer_release_all(peer, &dropped);
+}
+
+void peer_sync(struct peer *peer, uint64_t stamp)
+{
+        uint64_t now = atomic_load(&peer->clock);
+
+        while (now < stamp)
+                if (atomic_compare_exchange_weak(&peer->clock, &now, stamp))
+                        return;
+}
+
+uint64_t peer_tick_locked(struct peer *peer, uint64_t floor)
+{
+        uint64_t now = atomic_load(&peer->clock);
+        uint64_t next;
+
+        do {
+                next = MAX(now, floor) + 2;
+        } while (!atomic_compare_exchange_weak(&peer->clock, &now, next));
+        return next;
+}
+
+/* Beyond the allowance the receiver's user pays, and the sender's user uses up its share. */
+static int charge_beyond_allowance(struct inbox_entry *e, struct peer *to, uint64_t queued)
+{
+        const uint64_t amount[ACCOUNT_N_SLOTS] = {
+                [ACCOUNT_BYTES] = e->bytes,
+                [ACCOUNT_FDS] = e->fds,
+                [ACCOUNT_ENTRIES] = 1,
+        };
+        int r;
+
+        if (!e->message->account || (queued <= PEER_ALLOWANCE && !e->fds))
+                return 0;
+        r = charge_take(&e->charge, to->account, e->message->account, amount);
+        return r == ACCOUNT_E_QUOTA ? PEER_E_QUOTA : r;
+}
+
+static void uncount(struct peer *peer, const struct inbox_entry *e)
+{
+        atomic_fetch_sub_explicit(&peer->queued_bytes, e->bytes, memory_order_relaxed);
+        if (e->fds)
+                atomic_fetch_sub_explicit(&peer->queued_fds, e->fds, memory_order_relaxed);
+}
+
+int peer_charge(struct inbox_entry **out, struct peer *to, struct message *message)
+{
+        uint32_t fds = message_n_fds(message);
+        struct inbox_entry *e;
+        uint64_t before, fds_before;
+        int r;
+
+        before = atomic_load_explicit(&to->queued_bytes, memory_order_relaxed);
+        fds_before = atomic_load_explicit(&to->queued_fds, memory_order_relaxed);
+        if (message->account && (before > to->limits.bytes || fds_before > to->limits.fds))
+                return PEER_E_FULL;
+
+        e = cache_alloc(sizeof(*e));
+        if (!e)
+                return error_origin(-ENOMEM);
+        e->stamp = 0;
+        e->message = message;
+        e->charge.share = NULL;
+        e->bytes = message->size;
+        e->fds = fds;
+        before = atomic_fetch_add_explicit(&to->queued_bytes, e->bytes, memory_order_relaxed);
+        if (fds)
+                atomic_fetch_add_explicit(&to->queued_fds, fds, memory_order_relaxed);
+        r = charge_beyond_allowance(e, to, before + e->bytes);
+        if (r) {
+                uncount(to, e);
+                cache_free(e);
+                return r < 0 ? error_fold(r) : r;
+        }
+        message_ref(message);
+        *out = e;
+        return 0;
+}
+
+int peer_send(struct peer *from, struct peer *to, struct message *message)
+{
+        struct inbox_entry *e;
+        uint64_t stamp;
+        int r;
+
+        r = peer_charge(&e, to, message);
+        if (r)
+                return r < 0 ? error_fold(r) : r;
+        e->sender = from->id;
+        e->seq = atomic_fetch_add_explicit(&from->seq, 1, memory_order_relaxed) + 1;
+
+        pthread_mutex_lock(&to->data.lock);
+        if (to->data.inbox.closed) {
+                pthread_mutex_unlock(&to->data.lock);
+                peer_release(to, e);
+                return PEER_E_CLOSED;
+        }
+        stamp = peer_tick_locked(to, atomic_load(&from->clock));
+        inbox_place(&to->data.inbox, e, stamp);
+        pthread_mutex_unlock(&to->data.lock);
+
+        peer_sync(from, stamp);
+        return 0;
+}
+
+size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max)
+{
+        struct inbox_entry *e;
+        size_t n = 0;
+
+        pthread_mutex_lock(&peer->data.lock);
+        while (n < max && (e = inbox_front(&peer->data.inbox))) {
+                inbox_remove(&peer->data.inbox, e);
+                cds_list_add_tail(&e->link, out);
+                n++;
+        }
+        pthread_mutex_unlock(&peer->data.lock);
+        return n;
+}
+
+void peer_release(struct peer *peer, struct inbox_entry *e)
+{
+        uncount(peer, e);
+        charge_drop(&e->charge);
+        message_unref(e->message);
+        cache_free(e);
+}
+
+void peer_release_all(struct peer *peer, struct cds_list_head *entries)
+{
+        struct inbox_entry *e, *next;
+
+        cds_list_for_each_entry_safe(e, next, entries, link) {
+                cds_list_del(&e->link);
+                peer_release(peer, e);
+        }
+}

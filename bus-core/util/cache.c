@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "bus-core/util/cache.h"
+#include "bus-core/util/cleanup.h"
+
+/* The classes: everything on the road of a small message, and the buffers of large ones. */
+static const uint32_t class_size[] = {
+        64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536 + 1024, 262144, 1048576 + 4096,
+};
+
+#define N_CLASSES ARRAY_SIZE(class_size)
+#define UNCACHED UINT32_MAX
+
+struct block {
+        union {
+                struct {
+                        uint32_t cls;
+                        uint32_t pad;
+                        size_t size;
+                };
+                struct block *next; /* while kept */
+                _Alignas(16) char align[16];
+        };
+};
+
+struct kept {
+        struct block *first;
+        uint32_t n;
+};
+
+static _Thread_local struct kept kept[N_CLASSES];
+static _Thread_local uint64_t misses;
+static _Atomic int enabled = -1;
+
+static bool cache_enabled(void)
+{
+        int e = atomic_load_explicit(&enabled, memory_order_relaxed);
+
+        if (__builtin_expect(e < 0, 0)) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(LAMBUS_DEBUG)
+                e = 0;
+#else
+                e = !getenv("LAMBUS_NO_CACHE");
+#endif
+                atomic_store_explicit(&enabled, e, memory_order_relaxed);
+        }
+        return e;
+}
+
+static uint32_t class_of(size_t n)
+{
+        for (uint32_t i = 0; i < N_CLASSES; i++)
+                if (n <= class_size[i])
+                        return i;
+        return UNCACHED;
+}
+
+/* How many blocks of a class a thread keeps. */
+static uint32_t class_keep(uint32_t cls)
+{
+        uint32_t n = CACHE_KEEP / class_size[cls];
+
+        return n < 4 ? (class_size[cls] > 262144 ? 8 : 4) : n;
+}
+
+void *cache_alloc(size_t n)
+{
+        uint32_t cls = cache_enabled() ? class_of(n) : UNCACHED;
+        struct block *b;
+        size_t size;
+
+        if (cls != UNCACHED && kept[cls].first) {
+                b = kept[cls].first;
+                kept[cls].first = b->next;
+                kept[cls].n--;
+                b->cls = cls;
+                b->size = class_size[cls];
+                return b + 1;
+        }
+
+        size = cls == UNCACHED ? n : class_size[cls];
+        if (size > SIZE_MAX - sizeof(*b))
+                return NULL;
+        b = malloc(sizeof(*b) + size);
+        if (!b)
+                return NULL;
+        misses++;
+        b->cls = cls;
+        b->size = size;
+        return b + 1;
+}
+
+void *cache_free(void *p)
+{
+        struct block *b = p;
+        uint32_t cls;
+
+        if (!p)
+                return NULL;
+        b--;
+        cls = b->cls;
+        if (cls == UNCACHED || kept[cls].n >= class_keep(cls)) {
+                free(b);
+                return NULL;
+        }
+        b->next = kept[cls].first;
+        kept[cls].first = b;
+        kept[cls].n++;
+        return NULL;
+}
+
+size_t cache_size(const void *p)
+{
+        return ((const struct block *)p - 1)->size;
+}
+
+void cache_trim(void)
+{
+        for (size_t i = 0; i < N_CLASSES; i++) {
+                while (kept[i].first) {
+                        struct block *b = kept[i].first;
+
+                        kept[i].first = b->next;
+                        free(b);
+                }
+                kept[i].n = 0;
+        }
+}
+
+uint64_t cache_misses(void)
+{
+        return misses;
+}

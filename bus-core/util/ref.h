@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Ref
+ *
+ * What it is     A shared-ownership counter. Whoever drops the last reference destroys.
+ * Promise        Everything done to the object before ref_dec() is seen by the destroyer.
+ */
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+typedef _Atomic unsigned ref_t;
+
+static inline void ref_inc(ref_t *r)
+{
+        unsigned old = atomic_fetch_add_explicit(r, 1, memory_order_relaxed);
+
+        assert(old > 0);
+        (void)old;
+}
+
+/* ref_dec() - drop one reference; true if it was the last */
+static inline bool ref_dec(ref_t *r)
+{
+        return atomic_fetch_sub_explicit(r, 1, memory_order_acq_rel) == 1;
+}
