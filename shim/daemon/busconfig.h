@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Busconfig
+ *
+ * What it is     A `<busconfig>` file and all that it includes, read into one value.
+ * Promise        1. Whatever dbus-daemon accepts is accepted, with the same meaning.
+ *                2. A file is taken as a whole or not at all. A bad file in an included
+ *                   directory is left out, and listed in `skipped` with line and reason;
+ *                   with BUSCONFIG_LENIENT so is every other included file. A bad root file
+ *                   fails, and leaves nothing behind.
+ *                3. Every rule and limit knows the file and line it came from.
+ *                4. Directories are read in sorted order.
+ * Not promised   Addresses, paths and services are not looked at here, only read.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bus-core/util/cleanup.h"
+#include "shim/bus/limits.h"
+#include "shim/bus/policy.h"
+
+/* a remark on a file; line 0: the file as a whole */
+struct busconfig_note {
+        char *file;
+        unsigned int line;
+        char *text;
+};
+
+#define BUSCONFIG_NOTE_NULL { 0 }
+
+enum busconfig_apparmor {
+        BUSCONFIG_APPARMOR_ENABLED, /* if the kernel has it */
+        BUSCONFIG_APPARMOR_DISABLED,
+        BUSCONFIG_APPARMOR_REQUIRED,
+};
+
+struct busconfig_servicedir {
+        char *path;
+        unsigned int flags; /* SERVICE_DIR_* */
+};
+
+struct busconfig_association { /* <associate own= context=> of <selinux> */
+        char *own;
+        char *context;
+};
+
+struct busconfig {
+        char *type;          /* NULL: not given */
+        char *user;          /* NULL: stay who we are */
+        char *pidfile;       /* NULL: none */
+        char *servicehelper; /* NULL: none */
+        bool fork;
+        bool keep_umask;
+        bool syslog;
+        bool allow_anonymous;
+        enum busconfig_apparmor apparmor;
+
+        char **listen; /* each list in the order written; NULL-terminated, never NULL itself */
+        size_t n_listen;
+        char **auth; /* empty: every mechanism */
+        size_t n_auth;
+        struct busconfig_servicedir *servicedirs;
+        size_t n_servicedirs;
+        struct busconfig_association *associations;
+        size_t n_associations;
+
+        struct limits limits;
+        struct limit_origin limit_origin[LIMITS_N];
+        struct policy *policy; /* sealed */
+
+        char **files; /* read or tried, the root first */
+        size_t n_files;
+        char **dirs; /* <includedir>s, present or not */
+        size_t n_dirs;
+        struct busconfig_note *skipped; /* files left out, each with its reason */
+        size_t n_skipped;
+        struct busconfig_note *warnings; /* things passed over in files that were taken */
+        size_t n_warnings;
+};
+
+enum { /* foreseen outcomes */
+        BUSCONFIG_E_INVALID = 1, /* the note says where and why */
+        BUSCONFIG_E_MISSING,     /* the root file, or one that it needs, does not exist; so too */
+};
+
+enum {
+        BUSCONFIG_LENIENT = 1 << 0, /* a bad <include>d file is left out like one in a directory */
+};
+
+int busconfig_read(struct busconfig **configp, const char *path, unsigned int flags,
+                   struct busconfig_note *error);
+int busconfig_parse(struct busconfig **configp, const char *path, const char *data, size_t n,
+                    unsigned int flags, struct busconfig_note *error);
+struct busconfig *busconfig_free(struct busconfig *config);
+DEFINE_FREEP(struct busconfig, busconfig_free)
+void busconfig_note_deinit(struct busconfig_note *note);
+
+const char *busconfig_builtin(bool system);
