@@ -14,7 +14,7 @@ static const uint32_t class_size[] = {
 };
 
 #define N_CLASSES ARRAY_SIZE(class_size)
-#define UNCACHED UINT32_MAX
+#define UNCACHED  UINT32_MAX
 
 struct block {
         union {
@@ -37,12 +37,23 @@ static _Thread_local struct kept kept[N_CLASSES];
 static _Thread_local uint64_t misses;
 static _Atomic int enabled = -1;
 
+/* gcc defines a macro per sanitizer, clang a feature. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+        __has_feature(memory_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNDER_SANITIZER 1
+#endif
+
 static bool cache_enabled(void)
 {
         int e = atomic_load_explicit(&enabled, memory_order_relaxed);
 
         if (__builtin_expect(e < 0, 0)) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(LAMBUS_DEBUG)
+#if defined(UNDER_SANITIZER) || defined(LAMBUS_DEBUG)
                 e = 0;
 #else
                 e = !getenv("LAMBUS_NO_CACHE");

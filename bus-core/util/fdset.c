@@ -14,7 +14,8 @@ int fdset_new(struct fdset **out, const int *fds, size_t n)
         if (!set)
                 return error_origin(-ENOMEM);
         set->n = n;
-        memcpy(set->fds, fds, n * sizeof(int));
+        if (n)
+                memcpy(set->fds, fds, n * sizeof(int));
         *out = set;
         return 0;
 }
