@@ -4,8 +4,8 @@
 #include <string.h>
 
 #define HASH_NONFATAL_OOM 1
-#undef uthash_nonfatal_oom
 #define uthash_nonfatal_oom(elt) ((elt)->oom = true)
+#include <uthash.h>
 
 #include "bus-core/account.h"
 #include "bus-core/util/error.h"

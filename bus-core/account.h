@@ -22,7 +22,6 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include <uthash.h>
 
 #include "bus-core/util/cleanup.h"
 #include "bus-core/util/ref.h"
