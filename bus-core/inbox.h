@@ -26,8 +26,6 @@
 #include "bus-core/account.h"
 #include "bus-core/message.h"
 
-struct peer;
-
 /* One message on its way into one inbox. */
 struct inbox_entry {
         struct cds_list_head link; /* in an inbox, or in a list of entries taken from one */
@@ -36,8 +34,6 @@ struct inbox_entry {
         uint64_t seq;              /* the sender's; breaks ties of one sender */
         struct message *message;   /* counted */
         struct charge charge;
-        struct peer *receiver;     /* counted while staged in a transaction */
-        struct inbox_entry *next;  /* in the transaction */
         uint32_t bytes;            /* what it counts in the receiver's queue */
         uint32_t fds;
 };

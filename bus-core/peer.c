@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bus-core/peer.h"
+#include "bus-core/steps.h"
 #include "bus-core/util/cache.h"
 #include "bus-core/util/error.h"
 
@@ -54,24 +55,44 @@ void peer_close(struct peer *peer)
         peer_release_all(peer, &dropped);
 }
 
+/*
+ * Clocks are relaxed. A value that somebody has to see was written before a data.lock was let go,
+ * under which the entry that tells of it became readable; one atomic never runs backwards for
+ * those who learn of it that way.
+ */
+uint64_t peer_now(const struct peer *peer)
+{
+        return atomic_load_explicit(&peer->clock, memory_order_relaxed);
+}
+
+static bool clock_move(struct peer *peer, uint64_t *now, uint64_t next)
+{
+        return atomic_compare_exchange_weak_explicit(&peer->clock, now, next, memory_order_relaxed,
+                                                     memory_order_relaxed);
+}
+
 void peer_sync(struct peer *peer, uint64_t stamp)
 {
-        uint64_t now = atomic_load(&peer->clock);
+        uint64_t now = peer_now(peer);
 
-        while (now < stamp)
-                if (atomic_compare_exchange_weak(&peer->clock, &now, stamp))
-                        return;
+        while (now < stamp && !clock_move(peer, &now, stamp))
+                ;
 }
 
 uint64_t peer_tick_locked(struct peer *peer, uint64_t floor)
 {
-        uint64_t now = atomic_load(&peer->clock);
+        uint64_t now = peer_now(peer);
         uint64_t next;
 
         do {
                 next = MAX(now, floor) + 2;
-        } while (!atomic_compare_exchange_weak(&peer->clock, &now, next));
+        } while (!clock_move(peer, &now, next));
         return next;
+}
+
+uint64_t peer_next_seq(struct peer *peer)
+{
+        return atomic_fetch_add_explicit(&peer->seq, 1, memory_order_relaxed) + 1;
 }
 
 /* Beyond the allowance the receiver's user pays, and the sender's user uses up its share. */
@@ -131,6 +152,22 @@ int peer_charge(struct inbox_entry **out, struct peer *to, struct message *messa
         return 0;
 }
 
+int peer_place(struct peer *from, struct peer *to, struct inbox_entry *e, uint64_t *stamp)
+{
+        bool closed;
+
+        e->sender = from->id;
+        e->seq = peer_next_seq(from);
+        pthread_mutex_lock(&to->data.lock);
+        closed = to->data.inbox.closed;
+        if (!closed) {
+                *stamp = peer_tick_locked(to, peer_now(from));
+                inbox_place(&to->data.inbox, e, *stamp);
+        }
+        pthread_mutex_unlock(&to->data.lock);
+        return closed ? PEER_E_CLOSED : 0;
+}
+
 int peer_send(struct peer *from, struct peer *to, struct message *message)
 {
         struct inbox_entry *e;
@@ -140,19 +177,11 @@ int peer_send(struct peer *from, struct peer *to, struct message *message)
         r = peer_charge(&e, to, message);
         if (r)
                 return r < 0 ? error_fold(r) : r;
-        e->sender = from->id;
-        e->seq = atomic_fetch_add_explicit(&from->seq, 1, memory_order_relaxed) + 1;
-
-        pthread_mutex_lock(&to->data.lock);
-        if (to->data.inbox.closed) {
-                pthread_mutex_unlock(&to->data.lock);
+        r = peer_place(from, to, e, &stamp);
+        if (r) {
                 peer_release(to, e);
-                return PEER_E_CLOSED;
+                return r;
         }
-        stamp = peer_tick_locked(to, atomic_load(&from->clock));
-        inbox_place(&to->data.inbox, e, stamp);
-        pthread_mutex_unlock(&to->data.lock);
-
         peer_sync(from, stamp);
         return 0;
 }
@@ -184,7 +213,8 @@ void peer_release_all(struct peer *peer, struct cds_list_head *entries)
 {
         struct inbox_entry *e, *next;
 
-        cds_list_for_each_entry_safe(e, next, entries, link) {
+        cds_list_for_each_entry_safe(e, next, entries, link)
+        {
                 cds_list_del(&e->link);
                 peer_release(peer, e);
         }

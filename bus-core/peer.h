@@ -49,7 +49,7 @@ struct peer {
         void (*free)(struct peer *peer);
 
         /* any thread */
-        _Atomic uint64_t clock; /* even; never behind a stamp that was read or placed */
+        _Atomic uint64_t clock; /* even; never behind a stamp in the inbox */
         _Atomic uint64_t seq;   /* last sequence given to a message; breaks ties */
         _Atomic uint64_t queued_bytes;
         _Atomic uint64_t queued_fds;
@@ -104,6 +104,12 @@ void peer_release(struct peer *peer, struct inbox_entry *entry);
 
 /* peer_release_all() - the same for a list of them */
 void peer_release_all(struct peer *peer, struct cds_list_head *entries);
+
+/* peer_now() - the clock: even, never behind anything the peer has sent or been sent */
+uint64_t peer_now(const struct peer *peer);
+
+/* peer_next_seq() - the sequence of the next message that @peer sends (for tx.c) */
+uint64_t peer_next_seq(struct peer *peer);
 
 /* peer_sync() - move the clock to @stamp, unless it is there or ahead */
 void peer_sync(struct peer *peer, uint64_t stamp);

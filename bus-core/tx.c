@@ -1,13 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <assert.h>
+#include <string.h>
+
+#include "bus-core/steps.h"
 #include "bus-core/tx.h"
+#include "bus-core/util/cache.h"
 #include "bus-core/util/error.h"
+
+static struct tx_slot *tx_slots(struct tx *tx)
+{
+        return tx->many ? tx->many : tx->few;
+}
+
+static void tx_clear(struct tx *tx)
+{
+        tx->many = cache_free(tx->many);
+        tx_init(tx, tx->from);
+}
+
+/* Makes room for one more slot. */
+static int tx_reserve(struct tx *tx)
+{
+        size_t room = tx->many ? cache_size(tx->many) / sizeof(*tx->many) : TX_FEW;
+        struct tx_slot *more;
+
+        if (tx->n < room)
+                return 0;
+        more = cache_alloc(2 * room * sizeof(*more));
+        if (!more)
+                return error_origin(-ENOMEM);
+        memcpy(more, tx_slots(tx), tx->n * sizeof(*more));
+        cache_free(tx->many);
+        tx->many = more;
+        return 0;
+}
 
 void tx_init(struct tx *tx, struct peer *from)
 {
-        *tx = (struct tx){ .from = from };
-        tx->last = &tx->first;
+        tx->from = from;
+        tx->state = TX_OPEN;
+        tx->message = NULL;
+        tx->n = 0;
+        tx->many = NULL;
 }
 
 int tx_add(struct tx *tx, struct peer *to, struct message *message)
@@ -15,99 +51,127 @@ int tx_add(struct tx *tx, struct peer *to, struct message *message)
         struct inbox_entry *e;
         int r;
 
+        assert(tx->state == TX_OPEN);
+        r = tx_reserve(tx);
+        if (r)
+                return error_fold(r);
         r = peer_charge(&e, to, message);
         if (r)
                 return r < 0 ? error_fold(r) : r;
         if (tx->message != message) {
                 tx->message = message;
-                tx->seq = atomic_fetch_add_explicit(&tx->from->seq, 1, memory_order_relaxed) + 1;
+                tx->seq = peer_next_seq(tx->from);
         }
-        e->receiver = peer_ref(to);
         e->sender = tx->from->id;
         e->seq = tx->seq;
-        e->next = NULL;
-        *tx->last = e;
-        tx->last = &e->next;
-        tx->n++;
+        tx_slots(tx)[tx->n++] = (struct tx_slot){.to = peer_ref(to), .entry = e};
         return 0;
 }
 
-/* First round: reserve a place everywhere. Returns the largest stamp that any clock reached. */
-static uint64_t tx_stage(struct tx *tx)
+/* Reserves a place. The stamp of all will be the largest that any clock reached. */
+static void tx_stage(struct tx *tx, struct tx_slot *slot)
 {
-        uint64_t floor = atomic_load(&tx->from->clock);
-        uint64_t largest = floor + 2;
-
-        for (struct inbox_entry *e = tx->first; e; e = e->next) {
-                struct peer *to = e->receiver;
-                uint64_t stamp;
-
-                pthread_mutex_lock(&to->data.lock);
-                if (!to->data.inbox.closed) {
-                        stamp = peer_tick_locked(to, floor);
-                        inbox_place(&to->data.inbox, e, stamp - 1);
-                        largest = MAX(largest, stamp);
-                }
-                pthread_mutex_unlock(&to->data.lock);
-        }
-        return largest;
-}
-
-/*
- * Second round: before anyone can read, no clock may be behind. Otherwise a reader could tell a
- * third peer by other means, and what that one sends might overtake the rest of this round.
- */
-static void tx_sync(struct tx *tx, uint64_t stamp)
-{
-        peer_sync(tx->from, stamp);
-        for (struct inbox_entry *e = tx->first; e; e = e->next)
-                peer_sync(e->receiver, stamp);
-}
-
-/* Third round: the entry takes its place, unless its inbox was closed since (stamp 0). */
-static void tx_settle(struct inbox_entry *e, uint64_t stamp)
-{
-        struct peer *to = e->receiver;
-        bool placed;
+        struct peer *to = slot->to;
+        uint64_t stamp;
 
         pthread_mutex_lock(&to->data.lock);
-        placed = e->stamp != 0;
-        if (placed)
-                inbox_commit(&to->data.inbox, e, stamp);
+        if (!to->data.inbox.closed) {
+                stamp = peer_tick_locked(to, tx->floor);
+                inbox_place(&to->data.inbox, slot->entry, stamp - 1);
+                tx->stamp = MAX(tx->stamp, stamp);
+        }
         pthread_mutex_unlock(&to->data.lock);
-        if (!placed)
-                peer_release(to, e);
+}
+
+/* The entry takes its place, unless its inbox was closed before or since (stamp 0). */
+static void tx_settle(struct tx *tx, struct tx_slot *slot)
+{
+        struct peer *to = slot->to;
+
+        pthread_mutex_lock(&to->data.lock);
+        if (slot->entry->stamp) {
+                inbox_commit(&to->data.inbox, slot->entry, tx->stamp);
+                slot->entry = NULL;
+        }
+        pthread_mutex_unlock(&to->data.lock);
+}
+
+static inline bool tx_step_inline(struct tx *tx)
+{
+        struct tx_slot *slots = tx_slots(tx);
+        bool last = false;
+
+        switch (tx->state) {
+        case TX_OPEN:
+                tx->at = 0;
+                tx->floor = peer_now(tx->from);
+                tx->stamp = tx->floor + 2;
+                last = true;
+                break;
+        case TX_STAGING:
+                if (tx->at < tx->n)
+                        tx_stage(tx, &slots[tx->at]);
+                last = ++tx->at >= tx->n;
+                break;
+        case TX_SYNCING:
+                /*
+                 * Before anyone can read, no clock may be behind. Otherwise a reader could tell a
+                 * third peer by other means, and what that one sends might overtake the rest.
+                 */
+                peer_sync(tx->at < tx->n ? slots[tx->at].to : tx->from, tx->stamp);
+                last = ++tx->at > tx->n;
+                break;
+        case TX_SETTLING:
+                if (tx->at < tx->n)
+                        tx_settle(tx, &slots[tx->at]);
+                last = ++tx->at >= tx->n;
+                break;
+        case TX_DONE:
+                break;
+        }
+        if (last) {
+                tx->state++;
+                tx->at = 0;
+        }
+        return tx->state != TX_DONE;
+}
+
+bool tx_step(struct tx *tx)
+{
+        return tx_step_inline(tx);
+}
+
+void tx_finish(struct tx *tx, void (*touched)(void *data, struct peer *to), void *data)
+{
+        struct tx_slot *slots = tx_slots(tx);
+
+        assert(tx->state == TX_DONE);
+        for (size_t i = 0; i < tx->n; i++) {
+                if (slots[i].entry)
+                        peer_release(slots[i].to, slots[i].entry);
+                else if (touched)
+                        touched(data, slots[i].to);
+        }
+        for (size_t i = 0; i < tx->n; i++)
+                peer_unref(slots[i].to);
+        tx_clear(tx);
 }
 
 void tx_commit(struct tx *tx, void (*touched)(void *data, struct peer *to), void *data)
 {
-        struct inbox_entry *e, *next;
-        uint64_t stamp;
-
-        stamp = tx_stage(tx);
-        tx_sync(tx, stamp);
-        for (e = tx->first; e; e = next) {
-                struct peer *to = e->receiver;
-
-                next = e->next; /* @e belongs to its reader once it is committed */
-                tx_settle(e, stamp);
-                if (touched)
-                        touched(data, to);
-                peer_unref(to);
-        }
-        tx_init(tx, tx->from);
+        while (tx_step_inline(tx))
+                ;
+        tx_finish(tx, touched, data);
 }
 
 void tx_abort(struct tx *tx)
 {
-        struct inbox_entry *e, *next;
+        struct tx_slot *slots = tx_slots(tx);
 
-        for (e = tx->first; e; e = next) {
-                struct peer *to = e->receiver;
-
-                next = e->next;
-                peer_release(to, e);
-                peer_unref(to);
+        assert(tx->state == TX_OPEN);
+        for (size_t i = 0; i < tx->n; i++) {
+                peer_release(slots[i].to, slots[i].entry);
+                peer_unref(slots[i].to);
         }
-        tx_init(tx, tx->from);
+        tx_clear(tx);
 }

@@ -9,28 +9,56 @@
  *                   any two transactions see them in the same order.
  *                2. Within one transaction an inbox keeps the order of tx_add().
  *                3. All or nothing: what can fail fails in tx_add(); tx_commit() cannot.
- * How            stage   an entry with an odd stamp goes into every inbox;
- *                stamp   the largest stamp seen becomes the stamp of all;
- *                sync    every receiver's clock moves to it, before anyone can read;
- *                commit  every entry takes it.
- *                Between stage and commit nothing is allocated, nothing sleeps, and no lock but
- *                one data.lock at a time is held: a staged entry blocks an inbox for just so
- *                long.
+ * How            stage   an entry with an odd stamp goes into every inbox, and the largest
+ *                        stamp seen becomes the stamp of all;
+ *                sync    every clock moves to it, before anyone can read;
+ *                settle  every entry takes it.
+ *                Between stage and settle nothing is allocated or freed, nothing sleeps, no hook
+ *                is called, and no lock but one data.lock at a time is held: a staged entry
+ *                blocks an inbox for just so long.
  * States
- *                  tx_init()     tx_add()        tx_commit()
- *                  ---------> OPEN ----> OPEN ----------------> DONE
- *                               \------------- tx_abort() ----> DONE
+ *                  tx_add()
+ *                    v  |   tx_step()            tx_step()            tx_step()
+ *                   OPEN -----------> STAGING -----------> SYNCING -----------> SETTLING
+ *                    ^                 n times              1 + n times          n times
+ *                    |  tx_finish(), the end of tx_commit()                        |
+ *                    '--------------------------- DONE <---------------------------'
+ *                                                               tx_step()
+ *                In OPEN all entries belong to the transaction, and tx_abort() drops them. In
+ *                SETTLING those before @at belong to their readers, unless the inbox was closed.
  * Guard          A transaction belongs to one thread, on its stack.
  */
 
+#include <stdbool.h>
+
 #include "bus-core/peer.h"
+
+/* So many receivers need no memory but the transaction itself. */
+#define TX_FEW 16
+
+enum tx_state {
+        TX_OPEN,
+        TX_STAGING,
+        TX_SYNCING,
+        TX_SETTLING,
+        TX_DONE,
+};
+
+struct tx_slot {
+        struct peer *to;           /* counted */
+        struct inbox_entry *entry; /* NULL once it belongs to its reader */
+};
 
 struct tx {
         struct peer *from;
-        struct inbox_entry *first, **last; /* in the order of tx_add() */
-        struct message *message;           /* the last one added, and its sequence */
+        enum tx_state state;
+        uint64_t floor;          /* the sender's clock at the start */
+        uint64_t stamp;          /* the largest seen; from SYNCING on, that of all entries */
+        struct message *message; /* the last one added, and its sequence */
         uint64_t seq;
-        size_t n;
+        size_t n, at;         /* slots in use; the next one of this round */
+        struct tx_slot *many; /* instead of @few, when those are not enough */
+        struct tx_slot few[TX_FEW];
 };
 
 void tx_init(struct tx *tx, struct peer *from);
@@ -49,7 +77,8 @@ int tx_add(struct tx *tx, struct peer *to, struct message *message);
  * tx_commit() - deliver
  * @touched:    called for each receiver after the last commit, without locks; may be NULL
  *
- * Receivers which are closed by now are passed over.
+ * Receivers which are closed by now are passed over, and not @touched. The transaction is empty
+ * afterwards and may be used again.
  */
 void tx_commit(struct tx *tx, void (*touched)(void *data, struct peer *to), void *data);
 
