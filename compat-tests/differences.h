@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Differences
+ *
+ * What it is     Every intended difference between dbus-daemon and lambus that a scenario sees.
+ *                Nowhere else may a scenario ask which of them it runs on.
+ * How            A line of a talk that starts with `ref(ID)` holds for dbus-daemon, one that
+ *                starts with `new(ID)` for lambus; a function asks differs(ID).
+ */
+
+struct difference {
+        const char *id;
+        const char *reference;  /* what dbus-daemon does */
+        const char *lambus;     /* what lambus does */
+        const char *why;
+};
+
+static const struct difference differences[] = {
+        { "unrequested-reply",
+          "delivers a reply nobody waits for, if policy allows it (session.conf does)",
+          "drops it", "a reply out of nowhere can only confuse, or deceive, its receiver" },
+        { "no-reply-expected",
+          "answers a call marked NO_REPLY_EXPECTED if there is a value or an error to tell",
+          "sends nothing", "the specification's meaning of the flag; clients ignore such replies" },
+        { "late-reply",
+          "tells the replier ServiceUnknown if the caller has gone",
+          "drops the reply", "the replier did nothing wrong and no call of its own has failed" },
+        { "surplus-fds",
+          "keeps descriptors beyond a message's count for the messages that follow",
+          "closes them", "descriptors must not end up with a message they were not sent with" },
+};
