@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+
+#include "shim/bus/table.h"
+
+struct sip {
+        uint64_t v[4];
+};
+
+static uint64_t hash_key[2]; /* drawn before main(), then constant */
+
+/* The kernel gives each process sixteen random bytes; they serve if the pool is out of reach. */
+__attribute__((__constructor__)) static void hash_key_draw(void)
+{
+        const void *fallback;
+
+        if (getrandom(hash_key, sizeof(hash_key), GRND_NONBLOCK) == (ssize_t)sizeof(hash_key))
+                return;
+        fallback = (const void *)getauxval(AT_RANDOM);
+        if (fallback)
+                memcpy(hash_key, fallback, sizeof(hash_key));
+}
+
+static inline uint64_t rotl(uint64_t x, unsigned int bits)
+{
+        return x << bits | x >> (64 - bits);
+}
+
+/* One SipRound of Aumasson and Bernstein's SipHash. */
+static inline void sip_round(struct sip *s)
+{
+        uint64_t *v = s->v;
+
+        v[0] += v[1];
+        v[1] = rotl(v[1], 13) ^ v[0];
+        v[0] = rotl(v[0], 32);
+        v[2] += v[3];
+        v[3] = rotl(v[3], 16) ^ v[2];
+        v[0] += v[3];
+        v[3] = rotl(v[3], 21) ^ v[0];
+        v[2] += v[1];
+        v[1] = rotl(v[1], 17) ^ v[2];
+        v[2] = rotl(v[2], 32);
+}
+
+static inline void sip_word(struct sip *s, uint64_t word)
+{
+        s->v[3] ^= word;
+        sip_round(s);
+        s->v[0] ^= word;
+}
+
+uint64_t table_hash(const void *data, size_t n)
+{
+        struct sip s = { { hash_key[0] ^ 0x736f6d6570736575, hash_key[1] ^ 0x646f72616e646f6d,
+                           hash_key[0] ^ 0x6c7967656e657261, hash_key[1] ^ 0x7465646279746573 } };
+        const uint8_t *p = data;
+        uint64_t last = (uint64_t)n << 56, word;
+        size_t i, left;
+
+        for (left = n; left >= sizeof(word); left -= sizeof(word), p += sizeof(word)) {
+                memcpy(&word, p, sizeof(word));
+                sip_word(&s, word);
+        }
+        for (i = 0; i < left; i++)
+                last |= (uint64_t)p[i] << (8 * i);
+        sip_word(&s, last);
+
+        s.v[2] ^= 0xff;
+        sip_round(&s);
+        sip_round(&s);
+        sip_round(&s);
+        return s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3];
+}
+
+void table_init(struct table *table)
+{
+        *table = (struct table){ .mask = TABLE_FIRST - 1 };
+        table->chains = table->first;
+}
+
+void table_deinit(struct table *table)
+{
+        if (!table)
+                return;
+        if (table->chains != table->first)
+                free(table->chains);
+        table_init(table);
+}
+
+static void table_link(struct table *table, struct table_node *node)
+{
+        cds_hlist_add_head(&node->chain, &table->chains[node->hash & table->mask]);
+}
+
+static void table_move_all(struct table *table, struct cds_hlist_head *from, size_t n_from)
+{
+        struct cds_hlist_node *pos, *next;
+        size_t i;
+
+        for (i = 0; i < n_from; i++)
+                cds_hlist_for_each_safe(pos, next, &from[i])
+                        table_link(table, caa_container_of(pos, struct table_node, chain));
+}
+
+/* Failing to resize costs speed, nothing else. */
+static void table_resize(struct table *table, size_t n)
+{
+        struct cds_hlist_head *old = table->chains, *chains;
+        size_t n_old = table->mask + 1;
+
+        if (n <= TABLE_FIRST) {
+                chains = table->first;
+                n = TABLE_FIRST;
+                memset(chains, 0, sizeof(table->first));
+        } else {
+                chains = calloc(n, sizeof(*chains));
+                if (!chains)
+                        return;
+        }
+        table->chains = chains;
+        table->mask = n - 1;
+        table_move_all(table, old, n_old);
+        if (old != table->first)
+                free(old);
+}
+
+void table_add(struct table *table, struct table_node *node, uint64_t hash)
+{
+        node->hash = hash;
+        if (table->n > table->mask)
+                table_resize(table, (table->mask + 1) * 2);
+        table_link(table, node);
+        table->n++;
+}
+
+void table_remove(struct table *table, struct table_node *node)
+{
+        size_t chains = table->mask + 1;
+
+        if (!node->chain.prev)
+                return;
+        cds_hlist_del(&node->chain);
+        node->chain.prev = NULL;
+        table->n--;
+        if (chains > TABLE_FIRST && table->n < chains / 8)
+                table_resize(table, chains / 2);
+}
