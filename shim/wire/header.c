@@ -25,12 +25,33 @@
 #define LOCAL_PATH      "/org/freedesktop/DBus/Local"
 #define LOCAL_INTERFACE "org.freedesktop.DBus.Local"
 
-static const char field_types[FIELD_CONTAINER_INSTANCE + 1] = {
+const char header_field_types[FIELD_CONTAINER_INSTANCE + 1] = {
         [FIELD_PATH] = 'o',        [FIELD_INTERFACE] = 's',    [FIELD_MEMBER] = 's',
         [FIELD_ERROR_NAME] = 's',  [FIELD_REPLY_SERIAL] = 'u', [FIELD_DESTINATION] = 's',
         [FIELD_SENDER] = 's',      [FIELD_SIGNATURE] = 'g',    [FIELD_UNIX_FDS] = 'u',
         [FIELD_CONTAINER_INSTANCE] = 'o',
 };
+
+struct span *header_span(struct header *h, uint8_t code)
+{
+        switch (code) {
+        case FIELD_PATH:
+                return &h->path;
+        case FIELD_INTERFACE:
+                return &h->interface;
+        case FIELD_MEMBER:
+                return &h->member;
+        case FIELD_ERROR_NAME:
+                return &h->error_name;
+        case FIELD_DESTINATION:
+                return &h->destination;
+        case FIELD_SENDER:
+                return &h->sender;
+        case FIELD_SIGNATURE:
+                return &h->signature;
+        }
+        return NULL;
+}
 
 /* Where the parse stands; kept apart from the result, which is written on success only. */
 struct parse {
@@ -210,7 +231,7 @@ static int take_field(struct parse *p)
                 p->pos++;
                 return take_unknown(p);
         }
-        const uint8_t expected[4] = {code, 1, (uint8_t)field_types[code], 0};
+        const uint8_t expected[4] = {code, 1, (uint8_t)header_field_types[code], 0};
         if (memcmp(p->msg + p->pos, expected, 4))
                 return WIRE_E_FIELD_TYPE;
         if (p->seen & 1U << code)
@@ -312,7 +333,7 @@ struct stamp {
 static void put_code(struct stamp *s, uint8_t code)
 {
         static const uint8_t zero[8];
-        const uint8_t head[4] = {code, 1, (uint8_t)field_types[code], 0};
+        const uint8_t head[4] = {code, 1, (uint8_t)header_field_types[code], 0};
 
         memcpy(s->out + s->pos, zero, -s->pos & 7);
         s->pos = ALIGN_TO(s->pos, 8);
@@ -346,25 +367,19 @@ static struct span put_text(struct stamp *s, uint8_t code, const void *text, siz
         return span;
 }
 
-static void copy_text(struct stamp *s, uint8_t code, const uint8_t *msg, struct span *span)
-{
-        if (span->off)
-                *span = put_text(s, code, msg + span->off, span->len);
-}
-
 /* copy_known() - write the fields which a client may set, one by one */
 static void copy_known(struct stamp *s, struct header *h, const uint8_t *msg)
 {
-        copy_text(s, FIELD_PATH, msg, &h->path);
-        copy_text(s, FIELD_INTERFACE, msg, &h->interface);
-        copy_text(s, FIELD_MEMBER, msg, &h->member);
-        copy_text(s, FIELD_ERROR_NAME, msg, &h->error_name);
-        if (h->reply_serial)
-                put_u32(s, FIELD_REPLY_SERIAL, h->reply_serial);
-        copy_text(s, FIELD_DESTINATION, msg, &h->destination);
-        copy_text(s, FIELD_SIGNATURE, msg, &h->signature);
-        if (h->n_fds)
-                put_u32(s, FIELD_UNIX_FDS, h->n_fds);
+        for (uint8_t code = FIELD_PATH; code <= FIELD_UNIX_FDS; code++) {
+                struct span *span = header_span(h, code);
+
+                if (code == FIELD_REPLY_SERIAL && h->reply_serial)
+                        put_u32(s, code, h->reply_serial);
+                else if (code == FIELD_UNIX_FDS && h->n_fds)
+                        put_u32(s, code, h->n_fds);
+                else if (span && span->off && code != FIELD_SENDER)
+                        *span = put_text(s, code, msg + span->off, span->len);
+        }
 }
 
 size_t header_stamp_size(const struct header *h, size_t sender_len, size_t container_len)

@@ -81,6 +81,12 @@ static inline const char *header_text(const uint8_t *msg, struct span span)
         return span.off ? (const char *)msg + span.off : NULL;
 }
 
+/* header_field_types - type code of each field, 0 where there is no such field */
+extern const char header_field_types[FIELD_CONTAINER_INSTANCE + 1];
+
+/* header_span() - the span of a field that is text, else NULL */
+struct span *header_span(struct header *h, uint8_t code);
+
 /**
  * header_frame() - how long is the message that begins so
  * @fixed:       its first 16 bytes
