@@ -3,8 +3,8 @@
 /*
  * Bytes: see bytes.h.
  *
- * ascii_run() walks over 7-bit characters other than NUL in the widest steps the machine has and
- * stops early, never late; what it leaves over is decoded one character at a time.
+ * ascii_run() walks over 7-bit characters other than NUL, in the widest steps the machine has; what
+ * stops it is decoded one character at a time.
  */
 
 #include <string.h>
@@ -53,15 +53,14 @@ static size_t ascii_blocks(const uint8_t *s, size_t n)
 }
 #endif
 
-/* ascii_run() - how many leading bytes certainly are ASCII other than NUL */
+/* ascii_run() - how many leading bytes are ASCII other than NUL */
 static inline size_t ascii_run(const uint8_t *s, size_t n)
 {
         size_t i = n >= 16 ? ascii_blocks(s, n) : 0;
 
-        for (; i + 8 <= n; i += 8)
-                if (!word_ascii(bytes_load64(s + i, false)))
-                        return i;
-        if (n >= 8 && i < n && word_ascii(bytes_load64(s + n - 8, false)))
+        while (i + 8 <= n && word_ascii(bytes_load64(s + i, false)))
+                i += 8;
+        if (n >= 8 && n - i < 8 && word_ascii(bytes_load64(s + n - 8, false)))
                 return n;
         while (i < n && s[i] - 1U < 0x7f)
                 i++;
