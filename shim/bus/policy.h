@@ -15,15 +15,18 @@
  * Promise        1. The last rule of the list that matches decides; if none does, the answer is
  *                   no.
  *                2. The verdict names the rule that decided, and the rule knows its file and line.
- *                3. The verdicts are those of dbus-daemon 1.14, its oddities included; they are
- *                   listed above the functions in policy.c that have them.
- * How            Each rule has its place in the list as a number. A list is sorted once into
- *                buckets by what a rule asks for: destination name, destination prefix,
- *                interface, or nothing of these. A message meets only the buckets of the
- *                names its peer owns, of its interface, and the general one; the match with the
- *                highest number over all buckets decides. Rules that stand before one that
- *                always matches are left out, so a list that allows everything is one
- *                comparison.
+ *                3. The verdicts are those of dbus-daemon 1.14, but for what is not promised below.
+ * How            policy.c keeps the rules, policy-list.c judges. Each rule has its place in the
+ *                list as a number. A list is sorted once into buckets by what a rule asks for:
+ *                destination name, destination prefix, interface, or nothing of these. A message
+ *                meets only the buckets of the names its peer owns, of its interface, and the
+ *                general one; the match with the highest number over all buckets decides. Rules
+ *                that stand before one that always matches are left out, so a list that allows
+ *                everything is one comparison.
+ * Not promised   dbus-daemon 1.14 also forgets the rules before one that asks only for a number
+ *                of descriptors, a broadcast, a requested reply or eavesdropping, as if that
+ *                rule matched always; then `<deny send_broadcast="true"/>` denies everything.
+ *                Here such a rule decides over the messages that it describes, no others.
  * Guard          A sealed policy and a list are immutable and may be asked by any thread. Counts
  *                are atomic; the cache of lists has a lock of its own, taken last.
  */
@@ -109,7 +112,7 @@ DEFINE_FREEP(struct policy, policy_unref)
 
 int policy_append(struct policy *policy, const struct policy_rule *rule);
 int policy_merge(struct policy *into, struct policy *from);
-void policy_seal(struct policy *policy);
+int policy_seal(struct policy *policy);
 size_t policy_n_rules(const struct policy *policy);
 const struct policy_rule *policy_rule_at(const struct policy *policy, size_t i);
 bool policy_asks_console(const struct policy *policy);
@@ -171,11 +174,11 @@ bool policy_can_own(const struct policy_list *list, struct policy_text name,
 bool policy_can_connect(const struct policy *policy, const struct policy_creds *creds,
                         uid_t bus_uid, struct policy_verdict *verdict);
 
-/* what policy_explain() is asked about: @query for POLICY_SEND and _RECEIVE, @name for _OWN */
 typedef void policy_explain_fn(void *arg, const struct policy_rule *rule);
 size_t policy_explain(const struct policy_list *list, enum policy_kind kind,
-                      const struct policy_query *query, struct policy_text name,
-                      policy_explain_fn *fn, void *arg);
+                      const struct policy_query *query, policy_explain_fn *fn, void *arg);
+const struct policy_rule *policy_list_at(const struct policy_list *list, enum policy_kind kind,
+                                         size_t i);
 
 int policy_rule_print(const struct policy_rule *rule, FILE *out);
 int policy_rule_describe(const struct policy_rule *rule, char *buf, size_t n);

@@ -32,6 +32,7 @@ struct busconfig_note {
 #define BUSCONFIG_NOTE_NULL { 0 }
 
 enum busconfig_apparmor {
+        BUSCONFIG_APPARMOR_DEFAULT, /* not said: enabled */
         BUSCONFIG_APPARMOR_ENABLED, /* if the kernel has it */
         BUSCONFIG_APPARMOR_DISABLED,
         BUSCONFIG_APPARMOR_REQUIRED,
@@ -58,9 +59,9 @@ struct busconfig {
         bool allow_anonymous;
         enum busconfig_apparmor apparmor;
 
-        char **listen; /* each list in the order written; NULL-terminated, never NULL itself */
+        char **listen; /* each list in the order written; NULL if it is empty, else NULL-terminated */
         size_t n_listen;
-        char **auth; /* empty: every mechanism */
+        char **auth; /* names of mechanisms; empty: every mechanism */
         size_t n_auth;
         struct busconfig_servicedir *servicedirs;
         size_t n_servicedirs;
@@ -83,11 +84,12 @@ struct busconfig {
 
 enum { /* foreseen outcomes */
         BUSCONFIG_E_INVALID = 1, /* the note says where and why */
-        BUSCONFIG_E_MISSING,     /* the root file, or one that it needs, does not exist; so too */
+        BUSCONFIG_E_MISSING,     /* a file that must be there is not; so too */
 };
 
 enum {
         BUSCONFIG_LENIENT = 1 << 0, /* a bad <include>d file is left out like one in a directory */
+        BUSCONFIG_ALONE = 1 << 1,   /* no other file is read, and no user database asked */
 };
 
 int busconfig_read(struct busconfig **configp, const char *path, unsigned int flags,
