@@ -56,6 +56,7 @@ struct client *client_free(struct client *c)
         for (i = 0; i < c->n_waiting; i++)
                 message_free(c->waiting[i]);
         free(c->waiting);
+        free(c->held);
         free(c->unique);
         free(c->in);
         free(c);
@@ -193,6 +194,12 @@ int client_write(struct client *c, const void *bytes, size_t n)
         struct pollfd pfd = { .fd = c->fd, .events = POLLOUT };
         ssize_t l;
 
+        if (c->holding) {
+                c->held = realloc(c->held, c->n_held + n);
+                memcpy(c->held + c->n_held, bytes, n);
+                c->n_held += n;
+                return 0;
+        }
         while (n) {
                 l = send(c->fd, p, c->bytewise ? 1 : n, MSG_NOSIGNAL | MSG_DONTWAIT);
                 if (l < 0 && errno != EAGAIN)
@@ -205,6 +212,19 @@ int client_write(struct client *c, const void *bytes, size_t n)
                 }
         }
         return 0;
+}
+
+/**
+ * client_flush() - write what was held back, in one piece
+ */
+int client_flush(struct client *c)
+{
+        int r;
+
+        c->holding = false;
+        r = client_write(c, c->held, c->n_held);
+        c->n_held = 0;
+        return r;
 }
 
 static void keep_fds(struct client *c, struct msghdr *mh)

@@ -34,8 +34,11 @@ struct client {
         char endian;
         bool bytewise;          /* one write per byte */
         bool mute;              /* may not send, being a monitor */
+        bool holding;           /* collect what is written until client_flush() */
         unsigned int n_fds_sent;
 
+        uint8_t *held;
+        size_t n_held;
         uint8_t *in;
         size_t n_in, n_allocated;
         int fds[CLIENT_FDS_MAX];
@@ -55,6 +58,7 @@ int client_authenticate(struct client *client, const char *mechanism);
 struct client *client_connect(const char *address);
 
 int client_write(struct client *client, const void *bytes, size_t n_bytes);
+int client_flush(struct client *client);
 int client_read_line(struct client *client, char **line, int timeout);
 
 int client_send(struct client *client, struct message *message);

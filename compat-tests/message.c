@@ -666,6 +666,8 @@ const char *message_match(const struct message *expected, const struct message *
 
         if (expected->type != got->type)
                 return "type";
+        if (got->n_unknown)
+                return "header: unknown fields";
         if (expected->flags >= 0 && expected->flags != got->flags)
                 return "flags";
         if (expected->serial >= 0 && expected->serial != got->serial)

@@ -453,6 +453,10 @@ static void step_action(struct talk *t, char letter, char **word, size_t n_word)
                 p->client->bytewise = true;
         } else if (!strcmp(*word, "big")) {
                 p->client->endian = 'B';
+        } else if (!strcmp(*word, "hold")) {
+                p->client->holding = true;
+        } else if (!strcmp(*word, "flush")) {
+                client_flush(p->client);
         } else if (!strcmp(*word, "monitor")) {
                 p->client->mute = true;
         } else if (!strcmp(*word, "vanish")) {

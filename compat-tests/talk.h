@@ -22,6 +22,7 @@
  *      a! connect [uid=N]      authenticate too, but no Hello
  *      a! raw HEX              send bytes; `a! bytewise` all later ones singly; `a! big` in the
  *                              other byte order
+ *      a! hold                 keep what a sends until `a! flush`, then write it in one piece
  *      a! monitor              a has become one: never let it speak again
  *      a! close                a hangs up, and the next step waits until the bus has noticed;
  *                              `a! vanish` does not wait
