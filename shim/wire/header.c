@@ -61,9 +61,13 @@ struct parse {
         struct header h;
 };
 
-static bool span_is(const uint8_t *msg, struct span span, const char *s, size_t n)
+/*
+ * is_local() - may this path or interface not cross a bus, as it stands for "no bus"? The reference
+ * library judges by the beginning; it would drop the connection to a bus that passed the rest on.
+ */
+static bool is_local(const uint8_t *msg, struct span span, const char *local, size_t n)
 {
-        return span.len == n && !memcmp(msg + span.off, s, n);
+        return span.len >= n && !memcmp(msg + span.off, local, n);
 }
 
 static int frame(struct header *h, const uint8_t *msg, uint32_t max_message)
@@ -165,7 +169,7 @@ static int take_path(struct parse *p, struct span *out)
 
         if (r)
                 return r;
-        return span_is(p->msg, *out, LOCAL_PATH, sizeof(LOCAL_PATH) - 1) ? WIRE_E_LOCAL_PATH : 0;
+        return is_local(p->msg, *out, LOCAL_PATH, sizeof(LOCAL_PATH) - 1) ? WIRE_E_LOCAL_PATH : 0;
 }
 
 static int take_interface(struct parse *p, struct span *out)
@@ -174,7 +178,7 @@ static int take_interface(struct parse *p, struct span *out)
 
         if (r)
                 return r;
-        return span_is(p->msg, *out, LOCAL_INTERFACE, sizeof(LOCAL_INTERFACE) - 1)
+        return is_local(p->msg, *out, LOCAL_INTERFACE, sizeof(LOCAL_INTERFACE) - 1)
                        ? WIRE_E_LOCAL_INTERFACE
                        : 0;
 }
