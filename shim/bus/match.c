@@ -432,20 +432,13 @@ static struct match_entry *entry_find(const struct match_index *index,
 
 /* --- links and owners ------------------------------------------------------------------------- */
 
-static uint64_t link_hash(const struct match_entry *entry, const struct match_owner *owner)
-{
-        const void *pair[] = { entry, owner };
-
-        return table_hash(pair, sizeof(pair));
-}
-
 static struct match_link *link_find(const struct match_index *index,
                                     const struct match_entry *entry,
                                     const struct match_owner *owner)
 {
         struct table_node *node;
 
-        table_for_each_same(node, &index->links, link_hash(entry, owner)) {
+        table_for_each_same(node, &index->links, table_hash_pair(entry, owner)) {
                 struct match_link *link = caa_container_of(node, struct match_link, node);
 
                 if (link->entry == entry && link->owner == owner)
@@ -500,7 +493,7 @@ static int link_new(struct match_index *index, struct match_owner *owner,
         link->times = 1;
         cds_list_add(&link->owner_link, &owner->links);
         cds_list_add(&link->entry_link, &entry->links);
-        table_add(&index->links, &link->node, link_hash(entry, owner));
+        table_add(&index->links, &link->node, table_hash_pair(entry, owner));
         return 0;
 }
 

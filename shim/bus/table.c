@@ -77,6 +77,13 @@ uint64_t table_hash(const void *data, size_t n)
         return s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3];
 }
 
+uint64_t table_hash_pair(const void *a, const void *b)
+{
+        const void *pair[] = { a, b };
+
+        return table_hash(pair, sizeof(pair));
+}
+
 void table_init(struct table *table)
 {
         *table = (struct table){ .mask = TABLE_FIRST - 1 };

@@ -37,6 +37,9 @@ struct table {
 /* table_hash() - the keyed hash of @n bytes; the same for the life of the process only */
 uint64_t table_hash(const void *data, size_t n);
 
+/* table_hash_pair() - the hash of a relation, by the addresses of the two it joins */
+uint64_t table_hash_pair(const void *a, const void *b);
+
 void table_init(struct table *table);
 
 /* table_deinit() - forget all nodes, which the caller still owns; @table may be NULL or zero */

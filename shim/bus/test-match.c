@@ -357,7 +357,7 @@ END_TEST
 
 START_TEST(namespaces_deeper_than_the_index_match_all_the_same)
 {
-        char path[200] = "", name[200] = "n", rule[256];
+        char path[200] = "", name[200] = "n", rule[512];
         struct match_value arg = { 's' };
         struct match_query query = signal_from(1);
         size_t i;
