@@ -10,7 +10,7 @@
 #include "shim/bus/policy-private.h"
 
 /*
- * One table per kind of rule. Entries lie bucket by bucket in one array, the last rule of the
+ * One ruleset per kind of rule. Entries lie bucket by bucket in one array, the last rule of the
  * list first, so that the first match in a bucket is its best. A slot of the hash table
  * holds the number of a bucket plus one.
  */
@@ -38,7 +38,7 @@ struct bucket {
         uint32_t first, n; /* entries */
 };
 
-struct table {
+struct ruleset {
         const struct policy_rule **rules; /* those that may matter, in order */
         size_t n_rules;
         struct entry *entries;
@@ -52,7 +52,7 @@ struct table {
 struct policy_list {
         atomic_uint refs;
         struct policy *policy; /* pinned */
-        struct table tables[POLICY_OWN + 1];
+        struct ruleset sets[POLICY_OWN + 1];
         struct cds_list_head link; /* policy->cache.lists */
         size_t n_key;
         uint32_t key[]; /* what of the credentials matters to the policy */
@@ -191,7 +191,7 @@ static bool peer_has(const struct policy_peer *peer, struct policy_text asked, b
         return false;
 }
 
-/* ---- building a table ---- */
+/* ---- building a ruleset ---- */
 
 static enum bucket_class rule_class(const struct policy_rule *rule, struct policy_text *key)
 {
@@ -208,7 +208,7 @@ static bool rule_is_unsaid(const struct policy_rule *rule, enum bucket_class cla
 }
 
 /* the bucket for a key, made if it is new; there is always a free slot */
-static struct bucket *table_bucket(struct table *t, enum bucket_class class,
+static struct bucket *ruleset_bucket(struct ruleset *set, enum bucket_class class,
                                    struct policy_text key)
 {
         struct bucket *b;
@@ -216,28 +216,28 @@ static struct bucket *table_bucket(struct table *t, enum bucket_class class,
         size_t i;
 
         if (class >= BUCKET_N_KEYED)
-                return &t->buckets[class - BUCKET_GENERAL];
+                return &set->buckets[class - BUCKET_GENERAL];
         h = hash(class, key);
-        for (i = h & t->mask; t->slots[i]; i = (i + 1) & t->mask) {
-                b = &t->buckets[t->slots[i] - 1];
+        for (i = h & set->mask; set->slots[i]; i = (i + 1) & set->mask) {
+                b = &set->buckets[set->slots[i] - 1];
                 if (b->hash == h && b->class == class && text_equal(b->key, key))
                         return b;
         }
-        b = &t->buckets[t->n_buckets++];
+        b = &set->buckets[set->n_buckets++];
         *b = (struct bucket){ .class = class, .hash = h, .key = key };
-        t->slots[i] = t->n_buckets;
-        t->has[class] = true;
+        set->slots[i] = set->n_buckets;
+        set->has[class] = true;
         return b;
 }
 
-static const struct bucket *table_find(const struct table *t, enum bucket_class class,
+static const struct bucket *ruleset_find(const struct ruleset *set, enum bucket_class class,
                                        struct policy_text key)
 {
         uint64_t h = hash(class, key);
         size_t i;
 
-        for (i = h & t->mask; t->slots[i]; i = (i + 1) & t->mask) {
-                const struct bucket *b = &t->buckets[t->slots[i] - 1];
+        for (i = h & set->mask; set->slots[i]; i = (i + 1) & set->mask) {
+                const struct bucket *b = &set->buckets[set->slots[i] - 1];
 
                 if (b->hash == h && b->class == class && text_equal(b->key, key))
                         return b;
@@ -245,38 +245,38 @@ static const struct bucket *table_find(const struct table *t, enum bucket_class 
         return NULL;
 }
 
-static void table_deinit(struct table *t)
+static void ruleset_deinit(struct ruleset *set)
 {
-        free(t->rules);
-        free(t->entries);
-        free(t->buckets);
-        free(t->slots);
+        free(set->rules);
+        free(set->entries);
+        free(set->buckets);
+        free(set->slots);
 }
 
 /* room for the worst case: each rule with a bucket of its own, each in BUCKET_UNSAID too */
-static int table_reserve(struct table *t)
+static int ruleset_reserve(struct ruleset *set)
 {
         size_t n_slots = 2;
 
-        while (n_slots < 2 * t->n_rules + 2)
+        while (n_slots < 2 * set->n_rules + 2)
                 n_slots *= 2;
-        t->entries = calloc(2 * t->n_rules + 1, sizeof(*t->entries));
-        t->buckets = calloc(t->n_rules + BUCKET_N_CLASSES - BUCKET_GENERAL, sizeof(*t->buckets));
-        t->slots = calloc(n_slots, sizeof(*t->slots));
-        if (!t->entries || !t->buckets || !t->slots)
+        set->entries = calloc(2 * set->n_rules + 1, sizeof(*set->entries));
+        set->buckets = calloc(set->n_rules + BUCKET_N_CLASSES - BUCKET_GENERAL, sizeof(*set->buckets));
+        set->slots = calloc(n_slots, sizeof(*set->slots));
+        if (!set->entries || !set->buckets || !set->slots)
                 return error_origin(-ENOMEM);
-        t->mask = n_slots - 1;
-        t->buckets[0].class = BUCKET_GENERAL;
-        t->buckets[BUCKET_UNSAID - BUCKET_GENERAL].class = BUCKET_UNSAID;
-        t->n_buckets = BUCKET_N_CLASSES - BUCKET_GENERAL;
+        set->mask = n_slots - 1;
+        set->buckets[0].class = BUCKET_GENERAL;
+        set->buckets[BUCKET_UNSAID - BUCKET_GENERAL].class = BUCKET_UNSAID;
+        set->n_buckets = BUCKET_N_CLASSES - BUCKET_GENERAL;
         return 0;
 }
 
-static void bucket_put(struct table *t, struct bucket *b, size_t place)
+static void bucket_put(struct ruleset *set, struct bucket *b, size_t place)
 {
-        const struct policy_rule *rule = t->rules[place];
+        const struct policy_rule *rule = set->rules[place];
 
-        t->entries[b->first + b->n++] = (struct entry){
+        set->entries[b->first + b->n++] = (struct entry){
                 .place = place,
                 .interface_tag = tag(rule->interface),
                 .member_tag = tag(rule->member),
@@ -285,33 +285,33 @@ static void bucket_put(struct table *t, struct bucket *b, size_t place)
 }
 
 /* count, lay out, fill from the last rule to the first */
-static void table_index(struct table *t)
+static void ruleset_index(struct ruleset *set)
 {
         enum bucket_class class;
         struct policy_text key;
         size_t i, first = 0;
 
-        for (i = 0; i < t->n_rules; ++i) {
-                class = rule_class(t->rules[i], &key);
-                table_bucket(t, class, key)->n++;
-                if (rule_is_unsaid(t->rules[i], class))
-                        table_bucket(t, BUCKET_UNSAID, key)->n++;
+        for (i = 0; i < set->n_rules; ++i) {
+                class = rule_class(set->rules[i], &key);
+                ruleset_bucket(set, class, key)->n++;
+                if (rule_is_unsaid(set->rules[i], class))
+                        ruleset_bucket(set, BUCKET_UNSAID, key)->n++;
         }
-        for (i = 0; i < t->n_buckets; ++i) {
-                t->buckets[i].first = first;
-                first += t->buckets[i].n;
-                t->buckets[i].n = 0;
+        for (i = 0; i < set->n_buckets; ++i) {
+                set->buckets[i].first = first;
+                first += set->buckets[i].n;
+                set->buckets[i].n = 0;
         }
-        for (i = t->n_rules; i-- > 0;) {
-                class = rule_class(t->rules[i], &key);
-                bucket_put(t, table_bucket(t, class, key), i);
-                if (rule_is_unsaid(t->rules[i], class))
-                        bucket_put(t, table_bucket(t, BUCKET_UNSAID, key), i);
+        for (i = set->n_rules; i-- > 0;) {
+                class = rule_class(set->rules[i], &key);
+                bucket_put(set, ruleset_bucket(set, class, key), i);
+                if (rule_is_unsaid(set->rules[i], class))
+                        bucket_put(set, ruleset_bucket(set, BUCKET_UNSAID, key), i);
         }
 }
 
 /* take over @rules, of one kind and in order, without those that cannot matter */
-static int table_init(struct table *t, const struct policy_rule **rules, size_t n)
+static int ruleset_init(struct ruleset *set, const struct policy_rule **rules, size_t n)
 {
         size_t i, start = 0;
         int r;
@@ -320,19 +320,19 @@ static int table_init(struct table *t, const struct policy_rule **rules, size_t 
                 if (rule_is_total(rules[i]))
                         start = i;
         memmove(rules, rules + start, (n - start) * sizeof(*rules));
-        t->rules = rules;
-        t->n_rules = n - start;
-        r = table_reserve(t);
+        set->rules = rules;
+        set->n_rules = n - start;
+        r = ruleset_reserve(set);
         if (r)
                 return error_fold(r);
-        table_index(t);
+        ruleset_index(set);
         return 0;
 }
 
 /* ---- judging ---- */
 
 struct search {
-        const struct table *table;
+        const struct ruleset *set;
         const struct policy_query *query;
         uint32_t interface_tag;
         uint32_t member_tag;
@@ -346,7 +346,7 @@ static inline bool tag_differs(uint32_t asked, uint32_t said)
 
 static void search_bucket(struct search *s, const struct bucket *b)
 {
-        const struct entry *e = s->table->entries + b->first, *end = e + b->n;
+        const struct entry *e = s->set->entries + b->first, *end = e + b->n;
 
         for (; e < end; ++e) {
                 if (s->best && e->place < s->best->place)
@@ -363,7 +363,7 @@ static void search_bucket(struct search *s, const struct bucket *b)
 
 static void search_key(struct search *s, enum bucket_class class, struct policy_text key)
 {
-        const struct bucket *b = table_find(s->table, class, key);
+        const struct bucket *b = ruleset_find(s->set, class, key);
 
         if (b)
                 search_bucket(s, b);
@@ -389,30 +389,30 @@ static void search_names(struct search *s)
         void *pos = NULL;
 
         while (peer_next(s->query->peer, &pos, &name)) {
-                if (s->table->has[BUCKET_NAME])
+                if (s->set->has[BUCKET_NAME])
                         search_key(s, BUCKET_NAME, name);
-                if (s->table->has[BUCKET_PREFIX])
+                if (s->set->has[BUCKET_PREFIX])
                         search_prefixes(s, name);
         }
 }
 
-static bool table_judge(const struct table *t, const struct policy_query *query,
+static bool ruleset_judge(const struct ruleset *set, const struct policy_query *query,
                         struct policy_verdict *verdict)
 {
-        struct search s = { .table = t, .query = query };
+        struct search s = { .set = set, .query = query };
 
-        if (t->n_buckets > BUCKET_N_CLASSES - BUCKET_GENERAL || t->n_rules > 1) {
+        if (set->n_buckets > BUCKET_N_CLASSES - BUCKET_GENERAL || set->n_rules > 1) {
                 s.interface_tag = tag(query->interface);
                 s.member_tag = tag(query->member);
         }
-        search_bucket(&s, &t->buckets[0]);
-        if (t->has[BUCKET_NAME] || t->has[BUCKET_PREFIX])
+        search_bucket(&s, &set->buckets[0]);
+        if (set->has[BUCKET_NAME] || set->has[BUCKET_PREFIX])
                 search_names(&s);
-        if (t->has[BUCKET_INTERFACE]) {
+        if (set->has[BUCKET_INTERFACE]) {
                 if (query->interface.ptr)
                         search_key(&s, BUCKET_INTERFACE, query->interface);
                 else
-                        search_bucket(&s, &t->buckets[BUCKET_UNSAID - BUCKET_GENERAL]);
+                        search_bucket(&s, &set->buckets[BUCKET_UNSAID - BUCKET_GENERAL]);
         }
         *verdict = (struct policy_verdict){
                 .rule = s.best ? s.best->rule : NULL,
@@ -428,7 +428,7 @@ static bool table_judge(const struct table *t, const struct policy_query *query,
 bool policy_can_send(const struct policy_list *list, const struct policy_query *query,
                      struct policy_verdict *verdict)
 {
-        return table_judge(&list->tables[POLICY_SEND], query, verdict);
+        return ruleset_judge(&list->sets[POLICY_SEND], query, verdict);
 }
 
 /**
@@ -437,7 +437,7 @@ bool policy_can_send(const struct policy_list *list, const struct policy_query *
 bool policy_can_receive(const struct policy_list *list, const struct policy_query *query,
                         struct policy_verdict *verdict)
 {
-        return table_judge(&list->tables[POLICY_RECEIVE], query, verdict);
+        return ruleset_judge(&list->sets[POLICY_RECEIVE], query, verdict);
 }
 
 /**
@@ -449,7 +449,7 @@ bool policy_can_own(const struct policy_list *list, struct policy_text name,
         const struct policy_peer peer = { .names = &name, .n_names = 1 };
         const struct policy_query query = { .peer = &peer };
 
-        return table_judge(&list->tables[POLICY_OWN], &query, verdict);
+        return ruleset_judge(&list->sets[POLICY_OWN], &query, verdict);
 }
 
 /**
@@ -465,12 +465,12 @@ bool policy_can_own(const struct policy_list *list, struct policy_text name,
 size_t policy_explain(const struct policy_list *list, enum policy_kind kind,
                       const struct policy_query *query, policy_explain_fn *fn, void *arg)
 {
-        const struct table *t = &list->tables[kind];
+        const struct ruleset *set = &list->sets[kind];
         const struct policy_rule *rule;
         size_t i, n = 0;
 
-        for (i = 0; i < t->n_rules; ++i) {
-                rule = t->rules[i];
+        for (i = 0; i < set->n_rules; ++i) {
+                rule = set->rules[i];
                 if (rule->name.ptr && !peer_has(query->peer, rule->name, rule->prefix))
                         continue;
                 if (kind != POLICY_OWN && !rule_matches(rule, query))
@@ -492,9 +492,9 @@ size_t policy_explain(const struct policy_list *list, enum policy_kind kind,
 const struct policy_rule *policy_list_at(const struct policy_list *list, enum policy_kind kind,
                                          size_t i)
 {
-        const struct table *t = &list->tables[kind];
+        const struct ruleset *set = &list->sets[kind];
 
-        return i < t->n_rules ? t->rules[i] : NULL;
+        return i < set->n_rules ? set->rules[i] : NULL;
 }
 
 /* ---- lists and their cache ---- */
@@ -503,8 +503,8 @@ static struct policy_list *list_free(struct policy_list *list)
 {
         size_t i;
 
-        for (i = 0; i < ARRAY_SIZE(list->tables); ++i)
-                table_deinit(&list->tables[i]);
+        for (i = 0; i < ARRAY_SIZE(list->sets); ++i)
+                ruleset_deinit(&list->sets[i]);
         policy_unpin(list->policy);
         free(list);
         return NULL;
@@ -557,13 +557,13 @@ static int list_fill(struct policy_list *list)
         size_t kind, n;
         int r;
 
-        for (kind = 0; kind < ARRAY_SIZE(list->tables); ++kind) {
+        for (kind = 0; kind < ARRAY_SIZE(list->sets); ++kind) {
                 n = list_collect(list, kind, NULL);
                 rules = calloc(n + 1, sizeof(*rules));
                 if (!rules)
                         return error_origin(-ENOMEM);
                 list_collect(list, kind, rules);
-                r = table_init(&list->tables[kind], rules, n);
+                r = ruleset_init(&list->sets[kind], rules, n);
                 if (r)
                         return error_fold(r);
         }

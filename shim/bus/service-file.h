@@ -10,9 +10,11 @@
  *                file in sorted order. A file that is broken is skipped and reported, never
  *                fatal. A lookup sees the file as it is now: a changed one is read again, and an
  *                unknown name makes the directories be read again (at most once per second).
+ * How            service-file.c reads one file; service-table.c keeps the table.
  * Guard          A table belongs to one thread at a time. A `service` is counted and immutable.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
@@ -22,11 +24,11 @@
 struct service_table;
 
 struct service {
-        unsigned int refs;
+        atomic_uint refs;
         char *name;
-        char **argv; /* of Exec, NULL at the end */
+        char **argv; /* the words of Exec, NULL at the end; NULL if it has none or is no command */
         size_t argc;
-        char *exec;            /* Exec as written */
+        char *exec;            /* Exec as written; NULL: not given, then systemd must know */
         char *user;            /* NULL: not given */
         char *systemd_service; /* NULL: not given */
         char *apparmor_label;  /* AssumedAppArmorLabel; NULL: not given */
@@ -41,10 +43,10 @@ enum { /* foreseen outcomes */
 
 /* what is wrong with a file; text is for people; line 0: the file as a whole */
 struct service_problem {
-        const char *file;
+        const char *file; /* or directory */
         unsigned int line;
         const char *text;
-        bool fatal; /* the file was skipped, not only remarked upon */
+        bool skipped; /* the file was left out, not only remarked upon */
 };
 typedef void service_report_fn(void *arg, const struct service_problem *problem);
 
@@ -68,5 +70,5 @@ DEFINE_FREEP(struct service_table, service_table_free)
 int service_table_add_dir(struct service_table *table, const char *path, unsigned int flags);
 int service_table_scan(struct service_table *table);
 int service_table_find(struct service_table *table, struct service **servicep, const char *name);
-const struct service *service_table_next(const struct service_table *table,
-                                         const struct service *prev);
+size_t service_table_n(const struct service_table *table);
+const struct service *service_table_at(const struct service_table *table, size_t i);
