@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 #define OWNERS   6
 
 /* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static size_t failing;
-static size_t allocations;
+static _Atomic size_t failing;
+static _Atomic size_t allocations;
 
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t size);
@@ -526,6 +527,40 @@ START_TEST(the_index_finds_what_a_walk_over_all_rules_finds)
 }
 END_TEST
 
+/* --- threads ----------------------------------------------------------------------------------- */
+
+static void *read_often(void *userdata)
+{
+        struct match_hits mine = MATCH_HITS_NULL;
+        struct match_query query = signal_from(1);
+        size_t i, *found = userdata;
+
+        for (i = 0; i < 2000; i++)
+                if (!match_index_query(&index_, &mine, &query))
+                        *found += mine.n;
+        match_hits_deinit(&mine);
+        return NULL;
+}
+
+/* Under the thread sanitizer this shows that a query writes nothing that is shared. */
+START_TEST(queries_of_several_threads_do_not_disturb_each_other)
+{
+        pthread_t threads[4];
+        size_t found[N(threads)] = { 0 }, i;
+
+        for (i = 0; i < OWNERS; i++) {
+                add(i, "member='M'");
+                add(i, i % 2 ? "sender='org.example.A'" : "path_namespace='/'");
+        }
+        for (i = 0; i < N(threads); i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, read_often, &found[i]), 0);
+        for (i = 0; i < N(threads); i++) {
+                pthread_join(threads[i], NULL);
+                ck_assert_uint_eq(found[i], 2000 * OWNERS);
+        }
+}
+END_TEST
+
 /* --- memory ------------------------------------------------------------------------------------ */
 
 START_TEST(a_failed_addition_leaves_the_index_as_it_was)
@@ -620,6 +655,7 @@ int main(void)
         tcase_add_test(tcase, namespaces_deeper_than_the_index_match_all_the_same);
         tcase_add_test(tcase, arguments_of_any_length_can_be_asked_about);
         tcase_add_loop_test(tcase, the_index_finds_what_a_walk_over_all_rules_finds, 0, 8);
+        tcase_add_test(tcase, queries_of_several_threads_do_not_disturb_each_other);
         tcase_add_test(tcase, a_failed_addition_leaves_the_index_as_it_was);
         tcase_add_test(tcase, a_failed_query_can_be_repeated);
         tcase_add_test(tcase, a_query_in_the_steady_state_and_a_new_owner_allocate_nothing);
