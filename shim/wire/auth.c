@@ -78,24 +78,13 @@ static struct text cut_word(struct text *line)
         return word;
 }
 
-static int hex_digit(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
 /* hex_decode() - a digit left alone is the upper half of a byte, as the reference has it */
 static bool hex_decode(char *out, size_t *out_n, struct text hex)
 {
         size_t i;
 
         for (i = 0; i < hex.n; i++) {
-                int v = hex_digit(hex.s[i]);
+                int v = bytes_hex_digit(hex.s[i]);
 
                 if (v < 0)
                         return false;

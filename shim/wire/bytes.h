@@ -4,8 +4,8 @@
 /*
  * Bytes
  *
- * What it is     Unaligned loads and stores in either byte order, and the two questions asked of
- *                every byte on the hot path: is this text, is this padding zero.
+ * What it is     Unaligned loads and stores in either byte order, and the question asked of most
+ *                bytes on the hot path: is this text?
  */
 
 #include <stdbool.h>
@@ -37,6 +37,18 @@ BYTES_LOAD_STORE_(16)
 BYTES_LOAD_STORE_(32)
 BYTES_LOAD_STORE_(64)
 #undef BYTES_LOAD_STORE_
+
+/* bytes_hex_digit() - what a hex digit stands for, -1 for other characters */
+static inline int bytes_hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F')
+                return c - 'A' + 10;
+        return -1;
+}
 
 /**
  * bytes_text() - check the contents of a D-Bus string

@@ -55,14 +55,15 @@
         X(SIGNATURE_SINGLE, "signature of a variant is not one complete type")                     \
         X(MISMATCH, "value is not of the type asked for")                                          \
         X(ADDRESS_EMPTY, "address is empty")                                                       \
-        X(ADDRESS_COLON, "address does not contain a colon")                                       \
-        X(ADDRESS_TRANSPORT, "address has an empty transport name")                                \
-        X(ADDRESS_EQUALS, "'=' character not found in an address")                                 \
-        X(ADDRESS_KEY, "'=' character has no key before it in an address")                         \
-        X(ADDRESS_VALUE, "'=' character has no value after it in an address")                      \
-        X(ADDRESS_DUPLICATE, "address has the same key twice")                                     \
-        X(ADDRESS_ESCAPE, "address has a bad %-escape")                                            \
-        X(ADDRESS_CHARACTER, "address has a character that must be escaped")
+        X(ADDRESS_COLON, "address has no colon behind its transport")                              \
+        X(ADDRESS_TRANSPORT, "address has an empty transport")                                     \
+        X(ADDRESS_EQUALS, "address has a key without '='")                                         \
+        X(ADDRESS_KEY, "address has a value without key")                                          \
+        X(ADDRESS_VALUE, "address has a key without value")                                        \
+        X(ADDRESS_ESCAPE, "address has a '%' that is not followed by two hex digits, or by 00")    \
+        X(ADDRESS_CHARACTER, "address has a character that must be escaped")                       \
+        X(ADDRESS_ABSENT, "address does not have the key")                                         \
+        X(ADDRESS_LENGTH, "address has a value that is too long")
 
 enum wire_error {
         WIRE_E_OK_,
