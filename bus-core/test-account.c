@@ -234,12 +234,14 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN(
-                "account", dropped_charge_is_given_back, single_actor_may_use_half,
-                share_counts_what_the_actor_holds_already,
-                the_nth_greedy_actor_still_gets_its_share,
-                owner_may_fill_its_own_account_but_not_more, refused_charge_changes_nothing,
-                every_slot_is_asked, absurd_amounts_are_refused, lowered_limit_keeps_what_is_held,
-                charge_outlives_the_owners_last_reference, any_failed_allocation_charges_nobody,
-                hash_table_that_cannot_grow_refuses_the_charge, account_without_memory_is_refused);
+        return KIT_RUN("account", {dropped_charge_is_given_back}, {single_actor_may_use_half},
+                       {share_counts_what_the_actor_holds_already},
+                       {the_nth_greedy_actor_still_gets_its_share},
+                       {owner_may_fill_its_own_account_but_not_more},
+                       {refused_charge_changes_nothing}, {every_slot_is_asked},
+                       {absurd_amounts_are_refused}, {lowered_limit_keeps_what_is_held},
+                       {charge_outlives_the_owners_last_reference},
+                       {any_failed_allocation_charges_nobody},
+                       {hash_table_that_cannot_grow_refuses_the_charge},
+                       {account_without_memory_is_refused});
 }

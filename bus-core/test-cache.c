@@ -119,8 +119,8 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN("cache", a_block_can_be_used_to_its_end, a_freed_block_is_used_again,
-                       a_trimmed_cache_keeps_nothing, no_more_is_kept_than_promised,
-                       absurd_sizes_and_missing_memory_give_null,
-                       a_block_may_be_freed_by_another_thread);
+        return KIT_RUN("cache", {a_block_can_be_used_to_its_end}, {a_freed_block_is_used_again},
+                       {a_trimmed_cache_keeps_nothing}, {no_more_is_kept_than_promised},
+                       {absurd_sizes_and_missing_memory_give_null},
+                       {a_block_may_be_freed_by_another_thread});
 }

@@ -71,7 +71,7 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN("fdset", a_set_closes_what_it_took_over, a_set_may_be_empty_or_missing,
-                       without_memory_the_caller_keeps_its_descriptors,
-                       a_message_closes_its_descriptors_with_its_last_reference);
+        return KIT_RUN("fdset", {a_set_closes_what_it_took_over}, {a_set_may_be_empty_or_missing},
+                       {without_memory_the_caller_keeps_its_descriptors},
+                       {a_message_closes_its_descriptors_with_its_last_reference});
 }

@@ -199,11 +199,12 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN("inbox", empty_inbox_has_no_front,
-                       entries_leave_in_the_order_of_their_stamps, committed_waits_for_staged,
-                       committed_ahead_of_staged_may_leave, commit_moves_behind_smaller_stamps_only,
-                       staged_entry_of_a_smaller_stamp_blocks_a_commit,
-                       equal_stamps_go_by_sender_then_by_sequence,
-                       flush_gives_up_committed_entries_and_lets_go_of_staged_ones,
-                       every_order_of_commits_ends_in_the_same_order);
+        return KIT_RUN("inbox", {empty_inbox_has_no_front},
+                       {entries_leave_in_the_order_of_their_stamps}, {committed_waits_for_staged},
+                       {committed_ahead_of_staged_may_leave},
+                       {commit_moves_behind_smaller_stamps_only},
+                       {staged_entry_of_a_smaller_stamp_blocks_a_commit},
+                       {equal_stamps_go_by_sender_then_by_sequence},
+                       {flush_gives_up_committed_entries_and_lets_go_of_staged_ones},
+                       {every_order_of_commits_ends_in_the_same_order});
 }

@@ -46,7 +46,7 @@ struct account *kit_account(uid_t uid, uint64_t limit)
         const uint64_t limits[ACCOUNT_N_SLOTS] = {limit, limit, limit};
         struct account *account;
 
-        ck_assert_int_eq(account_new(&account, uid, limits), 0);
+        assert(account_new(&account, uid, limits) == 0);
         return account;
 }
 
@@ -62,7 +62,7 @@ struct peer *kit_peer(uint64_t id, struct account *account)
         const struct peer_limits limits = {UINT64_MAX, UINT64_MAX};
         struct peer *peer = malloc(sizeof(*peer));
 
-        ck_assert_ptr_nonnull(peer);
+        assert(peer);
         peer_init(peer, id, account, &limits, kit_peer_free);
         live++;
         return peer;
@@ -79,7 +79,7 @@ struct message *kit_message(uint64_t tag, uint32_t size, struct account *account
 {
         struct kit_message *m = cache_alloc(sizeof(*m));
 
-        ck_assert_ptr_nonnull(m);
+        assert(m);
         message_init(&m->base, size, account, kit_message_free);
         m->tag = tag;
         live++;
@@ -95,8 +95,8 @@ void kit_message_fd(struct message *message)
 {
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-        ck_assert_int_ge(fd, 0);
-        ck_assert_int_eq(fdset_new(&message->fds, &fd, 1), 0);
+        assert(fd >= 0);
+        assert(fdset_new(&message->fds, &fd, 1) == 0);
 }
 
 int kit_send(struct peer *from, struct peer *to, uint64_t tag)
@@ -148,7 +148,7 @@ static void kit_after(void)
         ck_assert_int_eq(count_fds(), fds_before);
 }
 
-int kit_run(const char *name, const TTest *const *tests, size_t n)
+int kit_run(const char *name, const struct kit_test *tests, size_t n)
 {
         Suite *suite = suite_create(name);
         TCase *tcase = tcase_create(name);
@@ -158,7 +158,7 @@ int kit_run(const char *name, const TTest *const *tests, size_t n)
         tcase_add_checked_fixture(tcase, kit_before, kit_after);
         tcase_set_timeout(tcase, 60);
         for (size_t i = 0; i < n; i++)
-                tcase_add_test(tcase, tests[i]);
+                tcase_add_loop_test(tcase, tests[i].test, 0, tests[i].loops ? tests[i].loops : 1);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);

@@ -8,8 +8,12 @@
  *                make and are counted, memory that runs out on demand, and a runner.
  * Promise        Each test runs in a process of its own, and fails if it leaves a peer, a message
  *                or a descriptor behind.
+ * Note           What runs often here asserts with assert(): Check's macros write to a pipe each
+ *                time that they hold.
  */
 
+#undef NDEBUG /* asserts here are the tests */
+#include <assert.h>
 #include <check.h>
 #include <stdint.h>
 
@@ -42,9 +46,15 @@ int kit_live(void);
 /* kit_fail_alloc() - let the @n-th allocation from now on fail, once; 0: none */
 void kit_fail_alloc(unsigned n);
 
+/* A test, and for how many values of _i it runs (0: once). */
+struct kit_test {
+        const TTest *test;
+        int loops;
+};
+
 /* kit_run() - run the tests of one suite; what main() returns */
-int kit_run(const char *name, const TTest *const *tests, size_t n);
+int kit_run(const char *name, const struct kit_test *tests, size_t n);
 
 #define KIT_RUN(name, ...)                                                                         \
-        kit_run(name, (const TTest *const[]){__VA_ARGS__},                                         \
-                sizeof((const TTest *const[]){__VA_ARGS__}) / sizeof(TTest *))
+        kit_run(name, (const struct kit_test[]){__VA_ARGS__},                                      \
+                sizeof((const struct kit_test[]){__VA_ARGS__}) / sizeof(struct kit_test))

@@ -305,13 +305,14 @@ END_TEST
 int main(void)
 {
         return KIT_RUN(
-                "peer", messages_arrive_in_the_order_sent, a_peer_may_send_to_itself,
-                a_send_moves_both_clocks_beyond_the_larger, receive_takes_no_more_than_asked_for,
-                taken_entries_count_until_they_are_released, a_closed_peer_receives_nothing,
-                closing_drops_what_waits_and_may_be_repeated, the_allowance_asks_no_account,
-                descriptors_are_charged_from_the_first, a_queue_over_its_ceiling_is_full,
-                a_sender_cannot_use_up_the_receivers_account, a_refused_message_leaves_no_trace,
-                the_bus_itself_is_never_charged, a_message_exists_once_however_many_receive_it,
-                any_failed_allocation_of_a_send_changes_nothing,
-                unicast_allocates_nothing_in_the_steady_state);
+                "peer", {messages_arrive_in_the_order_sent}, {a_peer_may_send_to_itself},
+                {a_send_moves_both_clocks_beyond_the_larger},
+                {receive_takes_no_more_than_asked_for},
+                {taken_entries_count_until_they_are_released}, {a_closed_peer_receives_nothing},
+                {closing_drops_what_waits_and_may_be_repeated}, {the_allowance_asks_no_account},
+                {descriptors_are_charged_from_the_first}, {a_queue_over_its_ceiling_is_full},
+                {a_sender_cannot_use_up_the_receivers_account}, {a_refused_message_leaves_no_trace},
+                {the_bus_itself_is_never_charged}, {a_message_exists_once_however_many_receive_it},
+                {any_failed_allocation_of_a_send_changes_nothing},
+                {unicast_allocates_nothing_in_the_steady_state});
 }

@@ -355,16 +355,16 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN("tx", a_commit_reaches_every_receiver_once,
-                       an_abort_reaches_nobody_and_gives_everything_back,
-                       an_empty_transaction_does_nothing, a_transaction_may_be_used_again,
-                       an_inbox_keeps_the_order_of_add, one_message_may_go_to_one_inbox_twice,
-                       all_clocks_stand_at_the_largest_stamp_afterwards,
-                       nobody_reads_before_every_clock_was_moved,
-                       a_receiver_that_closes_at_any_step_is_passed_over,
-                       nothing_is_freed_between_stage_and_settle,
-                       touched_is_called_after_the_last_settle_and_not_for_the_closed,
-                       a_refused_receiver_leaves_the_transaction_unchanged,
-                       any_failed_allocation_leaves_nothing_behind,
-                       unicast_and_multicast_of_one_sender_keep_their_order);
+        return KIT_RUN("tx", {a_commit_reaches_every_receiver_once},
+                       {an_abort_reaches_nobody_and_gives_everything_back},
+                       {an_empty_transaction_does_nothing}, {a_transaction_may_be_used_again},
+                       {an_inbox_keeps_the_order_of_add}, {one_message_may_go_to_one_inbox_twice},
+                       {all_clocks_stand_at_the_largest_stamp_afterwards},
+                       {nobody_reads_before_every_clock_was_moved},
+                       {a_receiver_that_closes_at_any_step_is_passed_over},
+                       {nothing_is_freed_between_stage_and_settle},
+                       {touched_is_called_after_the_last_settle_and_not_for_the_closed},
+                       {a_refused_receiver_leaves_the_transaction_unchanged},
+                       {any_failed_allocation_leaves_nothing_behind},
+                       {unicast_and_multicast_of_one_sender_keep_their_order});
 }
