@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#undef uthash_nonfatal_oom
+#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
+
+#include "shim/bus/activate.h"
+#include "shim/bus/bus.h"
+#include "shim/bus/log.h"
+#include "shim/bus/notice.h"
+
+/* --- users ---------------------------------------------------------------------------------- */
+
+/* What a user may keep in all inboxes of its connections together. */
+static void user_limits(const struct bus *bus, uint64_t limit[ACCOUNT_N_SLOTS])
+{
+        uint64_t clients = bus->limits.max_connections_per_user;
+
+        if (__builtin_mul_overflow(clients, bus->limits.max_outgoing_bytes, &limit[ACCOUNT_BYTES]))
+                limit[ACCOUNT_BYTES] = UINT64_MAX;
+        if (__builtin_mul_overflow(clients, bus->limits.max_outgoing_unix_fds,
+                                   &limit[ACCOUNT_FDS]))
+                limit[ACCOUNT_FDS] = UINT64_MAX;
+        limit[ACCOUNT_ENTRIES] = UINT64_MAX;
+}
+
+static int user_get(struct user **out, struct bus *bus, uid_t uid)
+{
+        uint64_t limit[ACCOUNT_N_SLOTS];
+        struct user *user;
+        int r;
+
+        HASH_FIND(hh, bus->users, &uid, sizeof(uid), user);
+        if (!user) {
+                user = calloc(1, sizeof(*user));
+                if (!user)
+                        return error_origin(-ENOMEM);
+                user->uid = uid;
+                user_limits(bus, limit);
+                r = account_new(&user->account, uid, limit);
+                if (r) {
+                        free(user);
+                        return error_fold(r);
+                }
+                HASH_ADD(hh, bus->users, uid, sizeof(user->uid), user);
+                if (user->oom) {
+                        account_unref(user->account);
+                        free(user);
+                        return error_origin(-ENOMEM);
+                }
+        }
+        user->n_clients++;
+        *out = user;
+        return 0;
+}
+
+static void user_put(struct bus *bus, struct user *user)
+{
+        if (!user || --user->n_clients)
+                return;
+        HASH_DEL(bus->users, user);
+        account_unref(user->account);
+        free(user);
+}
+
+/* --- the bus -------------------------------------------------------------------------------- */
+
+static uint64_t resolve_name(void *data, struct match_text name)
+{
+        struct client *client = bus_find(data, name.s, name.n);
+
+        if (name.n == strlen(BUS_NAME) && memcmp(name.s, BUS_NAME, name.n) == 0)
+                return MATCH_DRIVER;
+        return client ? client->peer.id : MATCH_NO_OWNER;
+}
+
+static void self_free(struct peer *peer)
+{
+        peer_deinit(peer);
+}
+
+int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *local)
+{
+        const struct peer_limits none = { UINT64_MAX, UINT64_MAX };
+        int r;
+
+        *bus = (struct bus){ .local = local, .next_id = 1, .next_serial = 1 };
+        guard_init(&bus->guard, n_workers);
+        name_registry_init(&bus->names);
+        match_index_init(&bus->rules, resolve_name, bus);
+        match_index_init(&bus->monitors, resolve_name, bus);
+        peer_init(&bus->self, 0, NULL, &none, self_free);
+        limits_init(&bus->limits);
+        r = policy_new(&bus->policy);
+        if (!r) {
+                policy_seal(bus->policy);
+                r = creds_of_self(&bus->creds);
+        }
+        return error_fold(r);
+}
+
+void bus_deinit(struct bus *bus)
+{
+        assert(!bus->clients && !bus->users);
+        bus->activator = activator_free(bus->activator);
+        peer_unref(&bus->self);
+        match_index_deinit(&bus->monitors);
+        match_index_deinit(&bus->rules);
+        name_registry_deinit(&bus->names);
+        guard_deinit(&bus->guard);
+        bus->policy = policy_unref(bus->policy);
+        bus->creds = creds_unref(bus->creds);
+        free(bus->type);
+        free(bus->address);
+}
+
+struct client *bus_find_id(const struct bus *bus, uint64_t id)
+{
+        struct client *client;
+
+        HASH_FIND(hh, bus->clients, &id, sizeof(id), client);
+        return client;
+}
+
+/* ":1.<id>" without leading zeros; anything else names nobody */
+static struct client *find_unique(const struct bus *bus, const char *name, size_t n)
+{
+        uint64_t id = 0;
+
+        if (n < 4 || n > 22 || memcmp(name, ":1.", 3) != 0 || (name[3] == '0' && n > 4))
+                return NULL;
+        for (size_t i = 3; i < n; i++) {
+                if (name[i] < '0' || name[i] > '9' || id > UINT64_MAX / 10 - 1)
+                        return NULL;
+                id = id * 10 + (name[i] - '0');
+        }
+        return bus_find_id(bus, id);
+}
+
+struct client *bus_find(const struct bus *bus, const char *name, size_t n)
+{
+        struct client *client;
+        struct name *found;
+
+        if (n && name[0] == ':') {
+                client = find_unique(bus, name, n);
+                return client && client->state == CLIENT_ACTIVE ? client : NULL;
+        }
+        found = name_find(&bus->names, name, n, table_hash(name, n));
+        return client_of_owner(name_primary(found));
+}
+
+bool bus_is_privileged(const struct bus *bus, const struct client *client)
+{
+        return client->creds->has_uid &&
+               (client->creds->uid == 0 || client->creds->uid == bus->creds->uid);
+}
+
+const char *bus_limit(const struct bus *bus, size_t index, char *buf, size_t size)
+{
+        const struct limit_description *d = limit_describe(index);
+        const struct limit_origin *origin = &bus->limit_origin[index];
+        struct limits limits = bus->limits;
+
+        if (origin->file)
+                snprintf(buf, size, "%s=%" PRIu64 ", set in %s line %u", d->name,
+                         *limit_at(&limits, index), origin->file, origin->line);
+        else
+                snprintf(buf, size, "%s=%" PRIu64 ", built in", d->name, *limit_at(&limits, index));
+        return buf;
+}
+
+static int judge_by(struct policy_list **out, struct policy *policy, const struct client *client)
+{
+        const struct creds *creds = client->creds;
+        const struct policy_creds pc = {
+                .uid = creds->has_uid ? creds->uid : (uid_t)-1,
+                .gids = creds->gids,
+                .n_gids = creds->has_gids ? creds->n_gids : 0,
+                .at_console = client->at_console,
+        };
+
+        return error_fold(policy_list_new(out, policy, &pc));
+}
+
+int bus_set_policy(struct bus *bus, struct policy *policy)
+{
+        struct policy_list *list;
+        struct client *client;
+        int r;
+
+        for (client = bus->clients; client; client = client->hh.next) {
+                r = judge_by(&list, policy, client);
+                if (r)
+                        return error_fold(r);
+                policy_list_unref(client->policy);
+                client->policy = list;
+        }
+        policy_unref(bus->policy);
+        bus->policy = policy_ref(policy);
+        return 0;
+}
+
+/* --- clients -------------------------------------------------------------------------------- */
+
+static void client_free(struct peer *peer)
+{
+        struct client *client = client_of(peer);
+
+        client->door->free(client);
+}
+
+int client_init(struct client *client, struct bus *bus, const struct door *door,
+                struct creds *creds)
+{
+        const struct peer_limits limits = {
+                bus->limits.max_outgoing_bytes,
+                bus->limits.max_outgoing_unix_fds,
+        };
+        struct user *user;
+        int r;
+
+        r = user_get(&user, bus, creds->has_uid ? creds->uid : (uid_t)-1);
+        if (r)
+                return error_fold(r);
+        *client = (struct client){ .bus = bus, .door = door, .user = user };
+        client->creds = creds_ref(creds);
+        peer_init(&client->peer, atomic_fetch_add(&bus->next_id, 1), user->account, &limits,
+                  client_free);
+        client->name_len = snprintf(client->name, sizeof(client->name), ":1.%" PRIu64,
+                                    client->peer.id);
+        name_owner_init(&client->names, client->peer.id);
+        match_owner_init(&client->rules);
+        replies_init(&client->replies);
+        bus->n_incomplete++;
+        return 0;
+}
+
+void client_deinit(struct client *client)
+{
+        assert(client->state == CLIENT_GONE);
+        replies_deinit(&client->replies);
+        peer_deinit(&client->peer);
+        client->policy = policy_list_unref(client->policy);
+        client->creds = creds_unref(client->creds);
+}
+
+static bool next_name(const struct policy_peer *peer, void **pos, struct policy_text *text)
+{
+        const struct client *client = peer->data;
+        const struct name_ownership *o;
+
+        if (!*pos) {
+                *pos = (void *)client;
+                *text = (struct policy_text){ client->name, client->name_len };
+                return true;
+        }
+        o = name_owner_next(&client->names, *pos == client ? NULL : *pos);
+        if (!o)
+                return false;
+        *pos = (void *)o;
+        *text = (struct policy_text){ o->name->text, o->name->n };
+        return true;
+}
+
+struct policy_peer client_names(const struct client *client)
+{
+        return (struct policy_peer){ .next = next_name, .data = client };
+}
+
+const char *client_describe(const struct client *client, char *buf, size_t size)
+{
+        const struct creds *creds = client->creds;
+        char comm[256];
+        int n;
+
+        n = snprintf(buf, size, "\"%s\"",
+                     client->state == CLIENT_NEW ? ":not.active.yet" : client->name);
+        if (creds->has_uid)
+                n += snprintf(buf + n, size - n, " (uid=%u pid=%d comm=\"%s\"%s%s%s)",
+                              (unsigned)creds->uid, (int)creds->pid,
+                              creds_comm(creds, comm, sizeof(comm)), creds->label ? " label=\"" : "",
+                              creds->label ? creds->label : "", creds->label ? "\"" : "");
+        return buf;
+}
+
+int client_identify(struct turn *turn, struct client *client, struct creds *creds)
+{
+        struct user *user;
+        int r;
+
+        assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
+        r = user_get(&user, client->bus, creds->uid);
+        if (r)
+                return error_fold(r);
+        account_unref(client->peer.account);
+        client->peer.account = account_ref(user->account);
+        user_put(client->bus, client->user);
+        client->user = user;
+        creds_unref(client->creds);
+        client->creds = creds_ref(creds);
+        return 0;
+}
+
+int client_hello_check(struct turn *turn, struct client *client, char *why, size_t size)
+{
+        struct bus *bus = turn->bus;
+        char limit[BUS_LIMIT_MAX];
+        size_t index;
+
+        if (bus->n_completed >= bus->limits.max_completed_connections)
+                index = LIMIT_INDEX(max_completed_connections);
+        else if (client->creds->has_uid &&
+                 client->user->n_completed >= bus->limits.max_connections_per_user)
+                index = LIMIT_INDEX(max_connections_per_user);
+        else
+                return 0;
+        snprintf(why, size, "The maximum number of active connections%s has been reached (%s)",
+                 index == LIMIT_INDEX(max_connections_per_user) ? " for this user" : "",
+                 bus_limit(bus, index, limit, sizeof(limit)));
+        return OUTCOME_LIMITS_EXCEEDED;
+}
+
+int client_hello(struct turn *turn, struct client *client)
+{
+        struct bus *bus = turn->bus;
+        int r;
+
+        assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
+        r = judge_by(&client->policy, bus->policy, client);
+        if (r)
+                return error_fold(r);
+        HASH_ADD(hh, bus->clients, peer.id, sizeof(client->peer.id), client);
+        if (client->oom)
+                return error_origin(-ENOMEM);
+        client->state = CLIENT_ACTIVE;
+        client->user->n_completed++;
+        bus->n_completed++;
+        bus->n_incomplete--;
+        return 0;
+}
+
+void client_welcome(struct turn *turn, struct client *client)
+{
+        notice_owner_changed(turn, client->name, "", client->name);
+        notice_name(turn, client, "NameAcquired", client->name);
+}
+
+void bus_announce(struct turn *turn, const struct name_change *change)
+{
+        struct client *old_owner = client_of_owner(change->old_owner);
+        struct client *new_owner = client_of_owner(change->new_owner);
+        struct bus *bus = turn->bus;
+        struct match_text name;
+        const char *text;
+
+        if (!change->name)
+                return;
+        text = change->name->text;
+        name = (struct match_text){ text, change->name->n };
+        match_index_owner_changed(&bus->rules, name,
+                                  new_owner ? new_owner->peer.id : MATCH_NO_OWNER);
+        match_index_owner_changed(&bus->monitors, name,
+                                  new_owner ? new_owner->peer.id : MATCH_NO_OWNER);
+        if (old_owner)
+                notice_name(turn, old_owner, "NameLost", text);
+        notice_owner_changed(turn, text, old_owner ? old_owner->name : "",
+                             new_owner ? new_owner->name : "");
+        if (!new_owner)
+                return;
+        notice_name(turn, new_owner, "NameAcquired", text);
+        activation_succeeded(turn, change->name, new_owner);
+}
+
+static void lose_names(struct turn *turn, struct client *client)
+{
+        struct name_change change;
+
+        while (name_release_last(&change, &client->names)) {
+                bus_announce(turn, &change);
+                name_change_deinit(&change);
+        }
+}
+
+/* Whoever waits for an answer of this client hears that none will come. */
+static void lose_replies(struct turn *turn, struct client *client)
+{
+        struct reply_slot *slot;
+
+        while ((slot = reply_next_awaited(client)))
+                reply_slot_free(slot);
+        while ((slot = reply_next_owed(client))) {
+                struct client *caller = slot->caller;
+                uint32_t serial = slot->key.serial;
+
+                reply_slot_free(slot);
+                notice_error_to(turn, caller, serial, outcome_error_name(OUTCOME_NO_REPLY),
+                                "Message recipient disconnected from message bus without replying");
+        }
+}
+
+/* What an ACTIVE client has of the registry, given back. */
+static void leave(struct turn *turn, struct client *client)
+{
+        struct bus *bus = turn->bus;
+
+        lose_names(turn, client);
+        match_owner_clear(&bus->rules, &client->rules);
+        HASH_DEL(bus->clients, client);
+        client->user->n_completed--;
+        bus->n_completed--;
+}
+
+void client_monitor(struct turn *turn, struct client *client)
+{
+        struct bus *bus = turn->bus;
+
+        assert(turn->hold == TURN_WRITE && client->state == CLIENT_ACTIVE);
+        lose_names(turn, client);
+        notice_name(turn, client, "NameLost", client->name);
+        notice_owner_changed(turn, client->name, client->name, "");
+        match_owner_clear(&bus->rules, &client->rules);
+        lose_replies(turn, client);
+        client->state = CLIENT_MONITOR;
+        bus->n_monitors++;
+}
+
+void client_disconnect(struct turn *turn, struct client *client)
+{
+        struct bus *bus = turn->bus;
+        enum client_state was = client->state;
+
+        assert(turn->hold == TURN_WRITE);
+        if (was == CLIENT_GONE)
+                return;
+        peer_close(&client->peer);
+        if (was == CLIENT_NEW) {
+                bus->n_incomplete--;
+        } else if (was == CLIENT_MONITOR) {
+                match_owner_clear(&bus->monitors, &client->rules);
+                HASH_DEL(bus->clients, client);
+                client->user->n_completed--;
+                bus->n_completed--;
+                bus->n_monitors--;
+        } else {
+                leave(turn, client);
+        }
+        client->state = CLIENT_GONE;
+        if (was == CLIENT_ACTIVE) {
+                notice_owner_changed(turn, client->name, client->name, "");
+                activation_forget(turn, client);
+                lose_replies(turn, client);
+        }
+        user_put(bus, steal(&client->user));
+}

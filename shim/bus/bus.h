@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Bus
+ *
+ * What it is     One bus: the root that all its state hangs off.
+ * Promise        1. Each operation on the registry is announced as one transaction: NameLost to
+ *                   the old owner, NameOwnerChanged, NameAcquired to the new one, then the reply.
+ *                2. Ids and unique names are never used again.
+ * Guard          bus->guard, unless a field says otherwise. There may be several buses in one
+ *                process.
+ */
+
+#include "bus-core/core.h"
+#include "shim/bus/client.h"
+#include "shim/bus/envelope.h"
+#include "shim/bus/guard.h"
+#include "shim/bus/limits.h"
+#include "shim/bus/match.h"
+#include "shim/bus/name.h"
+#include "shim/bus/outcome.h"
+#include "shim/bus/policy.h"
+#include "shim/bus/turn.h"
+
+#define BUS_NAME "org.freedesktop.DBus"
+#define BUS_PATH "/org/freedesktop/DBus"
+#define BUS_INTERFACE "org.freedesktop.DBus"
+
+struct activator;
+
+/* A uid with connections. */
+struct user {
+        uid_t uid;
+        struct account *account;
+        size_t n_clients;   /* that exist */
+        size_t n_completed; /* that said Hello */
+        bool oom;
+        UT_hash_handle hh;
+};
+
+/* What the bus's own object is: the second of the two hooks that call upward (see client.h). */
+struct bus_local {
+        /*
+         * call() - a message for the bus itself. Answered in line, so that what it does is done
+         * before the sender's next message is routed. The turn holds the read side, and may
+         * come back with the write side.
+         */
+        void (*call)(struct turn *turn, struct client *sender, struct envelope *e);
+};
+
+/* What the keeper of a bus (the daemon) does for it; the third and last hook. */
+struct bus_keeper {
+        /* reload() - read the configuration again; the turn holds the write side */
+        int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
+};
+
+struct bus {
+        struct guard guard;
+        struct peer self; /* the bus as a sender; id 0 */
+        const struct bus_local *local;
+        const struct bus_keeper *keeper;
+        _Atomic uint64_t next_id;
+        _Atomic uint32_t next_serial; /* of the bus's own messages */
+
+        char id[33];         /* GetId(): 32 hex digits */
+        char machine_id[33]; /* "" when there is none */
+        char *type;          /* "session", "system", another, or NULL */
+        char *address;       /* all listeners, as printed */
+        struct creds *creds; /* of this process */
+        bool systemd_activation;
+
+        struct limits limits;
+        struct limit_origin limit_origin[LIMITS_N];
+        struct policy *policy;
+
+        struct name_registry names;
+        struct match_index rules;    /* who wants broadcasts, or eavesdrops */
+        struct match_index monitors; /* who is shown everything */
+        struct client *clients;      /* by peer id; Hello said */
+        struct user *users;          /* by uid */
+        size_t n_completed;
+        _Atomic size_t n_incomplete; /* connections that have not said Hello */
+        size_t n_monitors;
+        size_t n_rules;
+        size_t peak_rules, peak_rules_per_client, peak_names, peak_names_per_client;
+
+        struct activator *activator; /* NULL: no services */
+};
+
+int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *local);
+void bus_deinit(struct bus *bus);
+
+/* bus_find() - the client that has a bus name now: unique or well-known; NULL for nobody */
+struct client *bus_find(const struct bus *bus, const char *name, size_t n);
+struct client *bus_find_id(const struct bus *bus, uint64_t id);
+
+/* bus_is_privileged() - may this client do what only the bus's own user and root may? */
+bool bus_is_privileged(const struct bus *bus, const struct client *client);
+
+/* bus_limit() - the text that explains a limit: name, value, where it was set */
+const char *bus_limit(const struct bus *bus, size_t index, char *buf, size_t size);
+#define BUS_LIMIT_MAX 512
+
+/* client_hello_check() - may it say Hello? 0, or OUTCOME_* with the reason in @why */
+int client_hello_check(struct turn *turn, struct client *client, char *why, size_t size);
+
+/* client_hello() - NEW becomes ACTIVE; 0 or -ENOMEM. Announced by client_welcome(). */
+int client_hello(struct turn *turn, struct client *client);
+
+/* client_welcome() - after the reply to Hello: NameOwnerChanged, NameAcquired */
+void client_welcome(struct turn *turn, struct client *client);
+
+/* client_identify() - a NEW client proved to be someone whom the kernel did not vouch for */
+int client_identify(struct turn *turn, struct client *client, struct creds *creds);
+
+/* client_monitor() - ACTIVE becomes MONITOR: loses all names and rules, each announced */
+void client_monitor(struct turn *turn, struct client *client);
+
+/* client_disconnect() - becomes GONE; announces what it takes with it. May be called again. */
+void client_disconnect(struct turn *turn, struct client *client);
+
+/* bus_announce() - tell the world of a change of a primary owner, and act on it */
+void bus_announce(struct turn *turn, const struct name_change *change);
+
+/* bus_set_policy() - replace the policy and judge everyone by it from now on */
+int bus_set_policy(struct bus *bus, struct policy *policy);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shim/bus/log.h"
+#include "shim/bus/notice.h"
+#include "shim/bus/route.h"
+
+/* Nobody can be left believing what is no longer so: the client is given up. */
+static void cannot_tell(struct client *to)
+{
+        log_limited(LOG_ERR, "cannot tell", to->peer.id,
+                    "%s is disconnected: not enough memory to tell it what it must know", to->name);
+        to->door->close(to);
+}
+
+void notice_begin(struct writer *w, struct turn *turn, uint8_t type, const struct client *to)
+{
+        uint32_t serial;
+
+        do {
+                serial = atomic_fetch_add_explicit(&turn->bus->next_serial, 1, memory_order_relaxed);
+        } while (!serial);
+        writer_init(w, type, HEADER_NO_REPLY_EXPECTED, serial);
+        writer_field(w, FIELD_SENDER, BUS_NAME);
+        if (to)
+                writer_field(w, FIELD_DESTINATION,
+                             to->state == CLIENT_NEW ? ":not.active.yet" : to->name);
+}
+
+static int finish(struct envelope **out, struct writer *w)
+{
+        _cleanup_(freep) uint8_t *bytes = NULL;
+        struct header h;
+        size_t n;
+        int r;
+
+        r = writer_finish(w, &bytes, &n, &h);
+        if (r)
+                return error_fold(r);
+        return error_fold(envelope_of_bus(out, &h, bytes));
+}
+
+void notice_send(struct writer *w, struct turn *turn, struct client *to)
+{
+        notice_send_fds(w, turn, to, NULL);
+}
+
+void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds)
+{
+        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+
+        if (finish(&e, w)) {
+                fdset_free(fds);
+                cannot_tell(to);
+                return;
+        }
+        e->message.fds = fds;
+        route_monitors(turn, &turn->bus->self, 0, e, to);
+        if (route_refused_by_receiver(to, e))
+                return;
+        if (turn_say(turn, to, &e->message))
+                cannot_tell(to);
+}
+
+void notice_broadcast(struct writer *w, struct turn *turn)
+{
+        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+        struct match_hits *hits = &turn->hits;
+
+        if (finish(&e, w)) {
+                log_line(LOG_ERR, "a signal of the bus was lost: not enough memory");
+                return;
+        }
+        route_monitors(turn, &turn->bus->self, 0, e, NULL);
+        if (route_wanted(turn, &turn->bus->rules, 0, e, NULL, false)) {
+                log_line(LOG_ERR, "a signal of the bus was lost: not enough memory");
+                return;
+        }
+        for (size_t i = 0; i < hits->n; i++) {
+                struct client *to = container_of(hits->owners[i], struct client, rules);
+
+                if (!route_refused_by_receiver(to, e) && turn_say(turn, to, &e->message))
+                        cannot_tell(to);
+        }
+}
+
+void notice_error_to(struct turn *turn, struct client *to, uint32_t reply_serial,
+                     const char *error_name, const char *text)
+{
+        struct writer w;
+
+        notice_begin(&w, turn, HEADER_ERROR, to);
+        writer_field_u32(&w, FIELD_REPLY_SERIAL, reply_serial);
+        writer_field(&w, FIELD_ERROR_NAME, error_name);
+        writer_body(&w, "s");
+        writer_string(&w, text);
+        notice_send(&w, turn, to);
+}
+
+void notice_error(struct turn *turn, struct client *to, const struct envelope *e,
+                  enum outcome outcome, const char *format, ...)
+{
+        char text[4096];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        notice_error_to(turn, to, e->header.serial, outcome_error_name(outcome), text);
+}
+
+void notice_owner_changed(struct turn *turn, const char *name, const char *old_owner,
+                          const char *new_owner)
+{
+        struct writer w;
+
+        notice_begin(&w, turn, HEADER_SIGNAL, NULL);
+        writer_field(&w, FIELD_PATH, BUS_PATH);
+        writer_field(&w, FIELD_INTERFACE, BUS_INTERFACE);
+        writer_field(&w, FIELD_MEMBER, "NameOwnerChanged");
+        writer_body(&w, "sss");
+        writer_string(&w, name);
+        writer_string(&w, old_owner);
+        writer_string(&w, new_owner);
+        notice_broadcast(&w, turn);
+}
+
+void notice_name(struct turn *turn, struct client *to, const char *member, const char *name)
+{
+        struct writer w;
+
+        notice_begin(&w, turn, HEADER_SIGNAL, to);
+        writer_field(&w, FIELD_PATH, BUS_PATH);
+        writer_field(&w, FIELD_INTERFACE, BUS_INTERFACE);
+        writer_field(&w, FIELD_MEMBER, member);
+        writer_body(&w, "s");
+        writer_string(&w, name);
+        notice_send(&w, turn, to);
+}

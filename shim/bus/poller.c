@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <time.h>
+
+#include "bus-core/core.h"
+#include "shim/bus/poller.h"
+
+#define BATCH 64 /* descriptors taken from epoll at once */
+
+uint64_t now_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return ts.tv_sec * UINT64_C(1000000) + ts.tv_nsec / 1000;
+}
+
+int poller_init(struct poller *poller)
+{
+        CDS_INIT_LIST_HEAD(&poller->timers);
+        poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        return poller->epoll_fd < 0 ? error_origin(-errno) : 0;
+}
+
+void poller_deinit(struct poller *poller)
+{
+        closep(&poller->epoll_fd);
+        poller->epoll_fd = -1;
+}
+
+/* Milliseconds for epoll_wait(), rounded up so that a timer is not early. */
+static int timeout_until(struct poller *poller, uint64_t max_usec)
+{
+        uint64_t now, usec = max_usec;
+
+        if (!cds_list_empty(&poller->timers)) {
+                struct timer *t = cds_list_first_entry(&poller->timers, struct timer, link);
+
+                now = now_usec();
+                usec = MIN(usec, t->due > now ? t->due - now : 0);
+        }
+        if (usec == UINT64_MAX)
+                return -1;
+        return MIN(usec / 1000 + (usec % 1000 != 0), (uint64_t)60 * 1000);
+}
+
+static void run_timers(struct poller *poller, struct turn *turn)
+{
+        uint64_t now;
+
+        if (cds_list_empty(&poller->timers))
+                return;
+        now = now_usec();
+        while (!cds_list_empty(&poller->timers)) {
+                struct timer *t = cds_list_first_entry(&poller->timers, struct timer, link);
+
+                if (t->due > now)
+                        return;
+                timer_clear(t);
+                t->fn(t, turn);
+        }
+}
+
+int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
+{
+        struct epoll_event events[BATCH];
+        int n;
+
+        n = epoll_wait(poller->epoll_fd, events, BATCH, timeout_until(poller, max_usec));
+        if (n < 0)
+                return errno == EINTR ? 0 : error_origin(-errno);
+        for (int i = 0; i < n; i++) {
+                struct watch *watch = events[i].data.ptr;
+
+                watch->fn(watch, events[i].events, turn);
+        }
+        run_timers(poller, turn);
+        return n;
+}
+
+int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t events,
+                void (*fn)(struct watch *, uint32_t, struct turn *))
+{
+        struct epoll_event ev = { .events = events, .data.ptr = watch };
+
+        *watch = (struct watch){ .fd = -1, .poller = poller, .fn = fn, .events = events };
+        pthread_mutex_init(&watch->lock, NULL);
+        if (epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, fd, &ev) < 0) {
+                pthread_mutex_destroy(&watch->lock);
+                return error_origin(-errno);
+        }
+        watch->fd = fd;
+        return 0;
+}
+
+void watch_change(struct watch *watch, uint32_t clear, uint32_t set)
+{
+        struct epoll_event ev = { .data.ptr = watch };
+
+        pthread_mutex_lock(&watch->lock);
+        ev.events = (watch->events & ~clear) | set;
+        if (watch->fd >= 0 && ev.events != watch->events &&
+            epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_MOD, watch->fd, &ev) == 0)
+                watch->events = ev.events;
+        pthread_mutex_unlock(&watch->lock);
+}
+
+void watch_stop(struct watch *watch)
+{
+        if (watch->fd < 0)
+                return;
+        pthread_mutex_lock(&watch->lock);
+        epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+        watch->fd = -1;
+        pthread_mutex_unlock(&watch->lock);
+}
+
+void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
+{
+        struct cds_list_head *at;
+
+        timer_clear(timer);
+        timer->due = now_usec() + usec;
+        /* most timers of a bus have the same length: the place is near the end */
+        for (at = poller->timers.prev; at != &poller->timers; at = at->prev)
+                if (cds_list_entry(at, struct timer, link)->due <= timer->due)
+                        break;
+        cds_list_add(&timer->link, at);
+}
+
+void timer_clear(struct timer *timer)
+{
+        if (!timer->due)
+                return;
+        cds_list_del(&timer->link);
+        timer->due = 0;
+}

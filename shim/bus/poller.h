@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Poller
+ *
+ * What it is     An epoll set with what is to be done for each descriptor, and its timers.
+ * How            One thread runs a poller: poller_wait() collects what is ready and calls each
+ *                watch. Watches may be changed by any thread; they are called, and removed, by the
+ *                thread that runs the poller only.
+ * Why level      Level-triggered, and EPOLLOUT only while a write is blocked: an edge-triggered
+ *                EPOLLOUT would wake us each time a client reads what we wrote to it.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <urcu/list.h>
+
+struct poller;
+struct turn;
+
+struct watch {
+        int fd; /* borrowed; -1: not watched */
+        struct poller *poller;
+        void (*fn)(struct watch *watch, uint32_t events, struct turn *turn);
+        struct cds_list_head dead_link;
+
+        pthread_mutex_t lock;
+        uint32_t events; /* what epoll was told */
+};
+
+/* A moment at which something is to be done. Belongs to the poller's thread. */
+struct timer {
+        uint64_t due; /* CLOCK_MONOTONIC, in microseconds; 0: not set */
+        void (*fn)(struct timer *timer, struct turn *turn);
+        struct cds_list_head link; /* in the poller, earliest first */
+};
+
+struct poller {
+        int epoll_fd;
+        struct cds_list_head timers;
+};
+
+int poller_init(struct poller *poller);
+void poller_deinit(struct poller *poller);
+
+/**
+ * poller_wait() - wait once and call what is ready
+ * @max_usec:   longest wait; UINT64_MAX: until something happens
+ *
+ * Return:      number of watches called, or a negative errno.
+ */
+int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec);
+
+/* watch_start() - begin to watch @fd for @events (EPOLLIN, EPOLLOUT) */
+int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t events,
+                void (*fn)(struct watch *, uint32_t, struct turn *));
+
+/* watch_change() - from now on wait for (events & ~clear) | set; any thread */
+void watch_change(struct watch *watch, uint32_t clear, uint32_t set);
+
+/* watch_stop() - poller's thread only, and not from inside the call of another watch's fn */
+void watch_stop(struct watch *watch);
+
+/* timer_set() - in @usec from now; replaces an earlier setting */
+void timer_set(struct timer *timer, struct poller *poller, uint64_t usec);
+void timer_clear(struct timer *timer);
+
+/* now_usec() - CLOCK_MONOTONIC in microseconds */
+uint64_t now_usec(void);

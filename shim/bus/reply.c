@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+#include <stdbool.h>
+
+#include "bus-core/core.h"
+
+/* A table that empties and fills with every call must not go to malloc each time. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+#undef uthash_nonfatal_oom
+#undef uthash_malloc
+#undef uthash_free
+#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
+#define uthash_malloc(sz) cache_alloc(sz)
+#define uthash_free(ptr, sz) cache_free(ptr)
+
+#include "shim/bus/client.h"
+#include "shim/bus/reply.h"
+
+void replies_init(struct replies *replies)
+{
+        *replies = (struct replies){};
+        pthread_mutex_init(&replies->lock, NULL);
+        CDS_INIT_LIST_HEAD(&replies->awaited);
+}
+
+void replies_deinit(struct replies *replies)
+{
+        assert(!replies->owed && !replies->n_awaited);
+        pthread_mutex_destroy(&replies->lock);
+}
+
+static struct reply_slot *find_locked(struct client *callee, const struct reply_key *key)
+{
+        struct reply_slot *slot;
+
+        HASH_FIND(hh, callee->replies.owed, key, sizeof(*key), slot);
+        return slot;
+}
+
+/* The caller's half: the list, and the limit. */
+static int link_awaited(struct reply_slot *slot, size_t max)
+{
+        struct replies *replies = &slot->caller->replies;
+        int r = 0;
+
+        pthread_mutex_lock(&replies->lock);
+        if (replies->n_awaited >= max) {
+                r = REPLY_E_LIMIT;
+        } else {
+                cds_list_add_tail(&slot->awaited_link, &replies->awaited);
+                replies->n_awaited++;
+        }
+        pthread_mutex_unlock(&replies->lock);
+        return r;
+}
+
+static void unlink_awaited(struct reply_slot *slot)
+{
+        struct replies *replies = &slot->caller->replies;
+
+        pthread_mutex_lock(&replies->lock);
+        cds_list_del(&slot->awaited_link);
+        replies->n_awaited--;
+        pthread_mutex_unlock(&replies->lock);
+}
+
+/* The callee's half: the table. Last, since a reply can come as soon as the slot is in it. */
+static int link_owed(struct reply_slot *slot)
+{
+        struct replies *replies = &slot->callee->replies;
+        int r = 0;
+
+        pthread_mutex_lock(&replies->lock);
+        if (find_locked(slot->callee, &slot->key)) {
+                r = REPLY_E_PENDING;
+        } else {
+                HASH_ADD(hh, replies->owed, key, sizeof(slot->key), slot);
+                if (slot->oom)
+                        r = error_origin(-ENOMEM);
+        }
+        pthread_mutex_unlock(&replies->lock);
+        return r;
+}
+
+int reply_expect(struct client *caller, struct client *callee, uint64_t serial, size_t max,
+                 uint64_t due)
+{
+        struct reply_slot *slot;
+        int r;
+
+        slot = cache_alloc(sizeof(*slot));
+        if (!slot)
+                return error_origin(-ENOMEM);
+        *slot = (struct reply_slot){
+                .key = { .caller = caller->peer.id, .serial = serial },
+                .caller = caller,
+                .callee = callee,
+                .due = due,
+        };
+        r = link_awaited(slot, max);
+        if (r) {
+                cache_free(slot);
+                return r;
+        }
+        r = link_owed(slot);
+        if (r) {
+                unlink_awaited(slot);
+                cache_free(slot);
+                return r;
+        }
+        return 0;
+}
+
+bool reply_is_expected(struct client *caller, struct client *callee, uint64_t serial)
+{
+        const struct reply_key key = { .caller = caller->peer.id, .serial = serial };
+        bool found;
+
+        pthread_mutex_lock(&callee->replies.lock);
+        found = find_locked(callee, &key);
+        pthread_mutex_unlock(&callee->replies.lock);
+        return found;
+}
+
+bool reply_end(struct client *caller, struct client *callee, uint64_t serial)
+{
+        const struct reply_key key = { .caller = caller->peer.id, .serial = serial };
+        struct reply_slot *slot;
+
+        pthread_mutex_lock(&callee->replies.lock);
+        slot = find_locked(callee, &key);
+        if (slot)
+                HASH_DEL(callee->replies.owed, slot);
+        pthread_mutex_unlock(&callee->replies.lock);
+        if (!slot)
+                return false;
+        unlink_awaited(slot);
+        cache_free(slot);
+        return true;
+}
+
+struct reply_slot *reply_next_owed(struct client *callee)
+{
+        return callee->replies.owed;
+}
+
+struct reply_slot *reply_next_awaited(struct client *caller)
+{
+        if (cds_list_empty(&caller->replies.awaited))
+                return NULL;
+        return cds_list_first_entry(&caller->replies.awaited, struct reply_slot, awaited_link);
+}
+
+void reply_slot_free(struct reply_slot *slot)
+{
+        pthread_mutex_lock(&slot->callee->replies.lock);
+        HASH_DEL(slot->callee->replies.owed, slot);
+        pthread_mutex_unlock(&slot->callee->replies.lock);
+        unlink_awaited(slot);
+        cache_free(slot);
+}

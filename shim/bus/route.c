@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "shim/bus/activate.h"
+#include "shim/bus/log.h"
+#include "shim/bus/notice.h"
+#include "shim/bus/poller.h"
+#include "shim/bus/route.h"
+
+/* --- what policies and rules ask of a message ------------------------------------------------ */
+
+static struct policy_text policy_span(const struct envelope *e, struct span span)
+{
+        return (struct policy_text){ envelope_text(e, span), span.len };
+}
+
+static struct match_text match_span(const struct envelope *e, struct span span)
+{
+        return (struct match_text){ envelope_text(e, span), span.len };
+}
+
+static struct policy_query query_of(const struct envelope *e, const struct policy_peer *peer)
+{
+        return (struct policy_query){
+                .type = e->header.type,
+                .broadcast = e->header.type == HEADER_SIGNAL && !e->header.destination.off,
+                .is_reply = e->header.reply_serial != 0,
+                .n_fds = message_n_fds(&e->message),
+                .interface = policy_span(e, e->header.interface),
+                .member = policy_span(e, e->header.member),
+                .path = policy_span(e, e->header.path),
+                .error = policy_span(e, e->header.error_name),
+                .peer = peer,
+        };
+}
+
+/* The leading arguments, if some rule looks at them. */
+static size_t arguments_of(struct turn *turn, const struct envelope *e, size_t wanted)
+{
+        const struct header *h = &e->header;
+        const uint8_t *body = envelope_body(e);
+
+        if (!wanted || !h->signature.off)
+                return 0;
+        if (body_validate(envelope_text(e, h->signature), h->signature.len, h->swap, body,
+                          h->body_size, &turn->args))
+                return 0;
+        for (size_t i = 0; i < turn->args.n; i++) {
+                const struct body_arg *arg = &turn->args.arg[i];
+
+                turn->values[i] = (struct match_value){
+                        .type = arg->type,
+                        .n = arg->len,
+                        .s = (const char *)body + arg->off,
+                };
+        }
+        return turn->args.n;
+}
+
+int route_wanted(struct turn *turn, const struct match_index *index, uint64_t sender_id,
+                 const struct envelope *e, const struct client *to, bool eavesdrop)
+{
+        const struct match_query query = {
+                .type = e->header.type,
+                .eavesdrop = eavesdrop,
+                .sender = sender_id,
+                .destination = to ? to->peer.id : MATCH_NO_OWNER,
+                .interface = match_span(e, e->header.interface),
+                .member = match_span(e, e->header.member),
+                .path = match_span(e, e->header.path),
+                .args = turn->values,
+                .n_args = arguments_of(turn, e, match_index_wants_args(index)),
+        };
+
+        return error_fold(match_index_query(index, &turn->hits, &query));
+}
+
+/* --- judgement ------------------------------------------------------------------------------ */
+
+#define REFUSAL_MAX 3072
+
+static const char *or_unset(const struct envelope *e, struct span span)
+{
+        return span.off ? envelope_text(e, span) : "(unset)";
+}
+
+/* The sentence for the log and the sender: who, what, to whom, and which rule decided. */
+static void refusal_text(char *buf, size_t size, const struct policy_verdict *verdict,
+                         const char *side, const struct client *sender, const struct envelope *e,
+                         const struct client *to, bool show_rule)
+{
+        static const char *const types[] = { "unknown", "method_call", "method_return", "error",
+                                             "signal" };
+        char a[CLIENT_DESCRIBE_MAX], b[CLIENT_DESCRIBE_MAX], rule[512] = "";
+        const struct header *h = &e->header;
+
+        if (show_rule) {
+                if (verdict->rule)
+                        policy_rule_describe(verdict->rule, rule, sizeof(rule));
+                else
+                        snprintf(rule, sizeof(rule), "no rule allows it");
+        }
+        snprintf(buf, size,
+                 "Rejected %s message by the %s's policy%s%s; type=\"%s\", sender=%s "
+                 "interface=\"%s\" member=\"%s\" error name=\"%s\" requested_reply=\"%d\" "
+                 "destination=\"%s\" %s",
+                 side, side[0] == 's' ? "sender" : "receiver", show_rule ? ": " : "", rule,
+                 types[h->type <= 4 ? h->type : 0], client_describe(sender, a, sizeof(a)),
+                 or_unset(e, h->interface),
+                 or_unset(e, h->member),
+                 or_unset(e, h->error_name), h->reply_serial != 0,
+                 or_unset(e, h->destination),
+                 to ? client_describe(to, b, sizeof(b)) : "(bus)");
+}
+
+/* Tells the sender, and the log, that policy forbids it. */
+static void refuse(struct turn *turn, const struct policy_verdict *verdict, const char *side,
+                   struct client *sender, const struct envelope *e, const struct client *to)
+{
+        char text[REFUSAL_MAX];
+
+        refusal_text(text, sizeof(text), verdict, side, sender, e, to, true);
+        log_limited(LOG_WARNING, "policy", sender->peer.id, "%s", text);
+        if (!bus_is_privileged(turn->bus, sender))
+                refusal_text(text, sizeof(text), verdict, side, sender, e, to, false);
+        notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED, "%s", text);
+}
+
+/* May @sender send @e to @to (NULL: the bus itself), and may that receive it? */
+static bool allowed(struct turn *turn, struct client *sender, struct envelope *e,
+                    struct client *to, bool requested, bool addressed)
+{
+        static const struct policy_text bus_name = { BUS_NAME, sizeof(BUS_NAME) - 1 };
+        const struct policy_peer bus_peer = { .names = &bus_name, .n_names = 1 };
+        struct policy_peer receiver = to ? client_names(to) : bus_peer;
+        struct policy_peer from = client_names(sender);
+        struct policy_query query = query_of(e, &receiver);
+        struct policy_verdict verdict;
+
+        query.requested_reply = requested;
+        query.eavesdropping = !addressed && !query.broadcast;
+        if (!policy_can_send(sender->policy, &query, &verdict)) {
+                if (addressed)
+                        refuse(turn, &verdict, "send", sender, e, to);
+                return false;
+        }
+        if (verdict.log) {
+                char text[REFUSAL_MAX];
+
+                refusal_text(text, sizeof(text), &verdict, "send", sender, e, to, true);
+                log_line(LOG_NOTICE, "would be: %s", text);
+        }
+        if (!to)
+                return true;
+        query.peer = &from;
+        if (!policy_can_receive(to->policy, &query, &verdict)) {
+                if (addressed)
+                        refuse(turn, &verdict, "receive", sender, e, to);
+                return false;
+        }
+        return true;
+}
+
+bool route_refused_by_receiver(const struct client *to, const struct envelope *e)
+{
+        static const struct policy_text bus_name = { BUS_NAME, sizeof(BUS_NAME) - 1 };
+        const struct policy_peer from = { .names = &bus_name, .n_names = 1 };
+        struct policy_query query = query_of(e, &from);
+        struct policy_verdict verdict;
+
+        if (!to->policy)
+                return false; /* before Hello there is only the bus to talk to */
+        query.requested_reply = query.is_reply;
+        return !policy_can_receive(to->policy, &query, &verdict);
+}
+
+/* --- monitors and eavesdroppers -------------------------------------------------------------- */
+
+static void give_copy(struct turn *turn, struct peer *from, struct client *to, struct envelope *e)
+{
+        int r;
+
+        r = peer_send(from, &to->peer, &e->message);
+        if (r == 0) {
+                turn_touch(turn, to);
+                return;
+        }
+        atomic_fetch_add_explicit(&to->count.lost, 1, memory_order_relaxed);
+        log_limited(LOG_WARNING, "lost copy", to->peer.id,
+                    "%s does not read fast enough: a copy for it was dropped", to->name);
+}
+
+void route_monitors(struct turn *turn, struct peer *from, uint64_t sender_id, struct envelope *e,
+                    const struct client *to)
+{
+        struct match_hits *hits = &turn->hits;
+
+        if (!turn->bus->n_monitors)
+                return;
+        if (route_wanted(turn, &turn->bus->monitors, sender_id, e, to, false))
+                return;
+        for (size_t i = 0; i < hits->n; i++)
+                give_copy(turn, from, container_of(hits->owners[i], struct client, rules), e);
+}
+
+/* Clients with eavesdrop rules, whom policy lets see messages to others. */
+static void route_eavesdroppers(struct turn *turn, struct client *sender, struct envelope *e,
+                                struct client *to)
+{
+        struct match_hits *hits = &turn->hits;
+
+        if (!match_index_eavesdrops(&turn->bus->rules))
+                return;
+        if (route_wanted(turn, &turn->bus->rules, sender->peer.id, e, to, true))
+                return;
+        for (size_t i = 0; i < hits->n; i++) {
+                struct client *third = container_of(hits->owners[i], struct client, rules);
+
+                if (third != to && (third->accepts_fds || !e->message.fds) &&
+                    allowed(turn, sender, e, third, false, false))
+                        give_copy(turn, &sender->peer, third, e);
+        }
+}
+
+/* --- one receiver ---------------------------------------------------------------------------- */
+
+static bool is_call(const struct envelope *e)
+{
+        return e->header.type == HEADER_CALL;
+}
+
+static bool wants_reply(const struct envelope *e)
+{
+        return is_call(e) && !(e->header.flags & HEADER_NO_REPLY_EXPECTED);
+}
+
+/* Opens the slot for the answer; false if the call may not go out. */
+static bool expect_reply(struct turn *turn, struct client *sender, struct envelope *e,
+                         struct client *to)
+{
+        struct bus *bus = turn->bus;
+        char limit[BUS_LIMIT_MAX];
+        uint64_t due = UINT64_MAX;
+        int r;
+
+        if (!wants_reply(e))
+                return true;
+        if (bus->limits.reply_timeout != LIMIT_NEVER)
+                due = now_usec() + bus->limits.reply_timeout * 1000;
+        r = reply_expect(sender, to, e->header.serial, bus->limits.max_replies_per_connection, due);
+        if (r == 0)
+                return true;
+        if (r == REPLY_E_PENDING) {
+                notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
+                             "Message has the same reply serial as a currently-outstanding "
+                             "existing method call");
+                return false;
+        }
+        if (r < 0) {
+                notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
+                return false;
+        }
+        bus_limit(bus, LIMIT_INDEX(max_replies_per_connection), limit, sizeof(limit));
+        log_limited(LOG_WARNING, "max_replies", sender->peer.id,
+                    "%s has too many calls without an answer (%s)", sender->name, limit);
+        notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
+                     "The maximum number of pending replies per connection has been reached (%s)",
+                     limit);
+        return false;
+}
+
+/* Was @e asked for? The slot ends with the first answer, whatever becomes of it. */
+static bool take_reply(struct client *sender, struct envelope *e, struct client *to)
+{
+        if (e->header.type != HEADER_RETURN && e->header.type != HEADER_ERROR)
+                return false;
+        return reply_end(to, sender, e->header.reply_serial);
+}
+
+/* The receiver's queue is full, or it is gone: say so to whoever waits because of it. */
+static void undelivered(struct turn *turn, int why, struct client *sender, struct envelope *e,
+                        struct client *to, bool requested)
+{
+        const struct bus *bus = turn->bus;
+        char limit[BUS_LIMIT_MAX];
+
+        if (why == PEER_E_CLOSED) {
+                notice_error(turn, sender, e, OUTCOME_SERVICE_UNKNOWN,
+                             "The name %s was not provided by any .service files",
+                             envelope_text(e, e->header.destination));
+                return;
+        }
+        if (why < 0) {
+                notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
+                return;
+        }
+        bus_limit(bus, LIMIT_INDEX(max_outgoing_bytes), limit, sizeof(limit));
+        log_limited(LOG_WARNING, "queue full", to->peer.id,
+                    "the queue of %s is full: it does not read; a message from %s was refused (%s)",
+                    to->name, sender->name, limit);
+        notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
+                     "The destination \"%s\" has a full message queue (%s)", to->name, limit);
+        if (requested)
+                notice_error_to(turn, to, e->header.reply_serial,
+                                outcome_error_name(OUTCOME_LIMITS_EXCEEDED),
+                                "The answer did not fit into your message queue");
+}
+
+void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
+                   struct client *to)
+{
+        bool requested = take_reply(sender, e, to);
+        int r;
+
+        if (!expect_reply(turn, sender, e, to))
+                return;
+        if (!allowed(turn, sender, e, to, requested, true))
+                goto cancel;
+        if (e->message.fds && !to->accepts_fds) {
+                notice_error(turn, sender, e, OUTCOME_NOT_SUPPORTED,
+                             "Tried to send message with Unix file descriptors to a client that "
+                             "doesn't support that.");
+                goto cancel;
+        }
+        route_eavesdroppers(turn, sender, e, to);
+        r = peer_send(&sender->peer, &to->peer, &e->message);
+        if (r) {
+                undelivered(turn, r, sender, e, to, requested);
+                goto cancel;
+        }
+        trace("queue", "%s#%u -> %s", sender->name, e->header.serial, to->name);
+        turn_touch(turn, to);
+        return;
+cancel:
+        if (wants_reply(e))
+                reply_end(sender, to, e->header.serial);
+}
+
+/* --- all that want it ------------------------------------------------------------------------ */
+
+static void touch_peer(void *data, struct peer *to)
+{
+        turn_touch(data, client_of(to));
+}
+
+static void skip_receiver(struct client *to, int why)
+{
+        atomic_fetch_add_explicit(&to->count.lost, 1, memory_order_relaxed);
+        log_limited(LOG_WARNING, "lost broadcast", to->peer.id,
+                    why < 0 ? "not enough memory for a broadcast to %s"
+                            : "the queue of %s is full: it does not read; a broadcast was dropped",
+                    to->name);
+}
+
+static void broadcast(struct turn *turn, struct client *sender, struct envelope *e)
+{
+        struct match_hits *hits = &turn->hits;
+        struct tx tx;
+        int r;
+
+        if (route_wanted(turn, &turn->bus->rules, sender->peer.id, e, NULL, false)) {
+                notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
+                return;
+        }
+        tx_init(&tx, &sender->peer);
+        for (size_t i = 0; i < hits->n; i++) {
+                struct client *to = container_of(hits->owners[i], struct client, rules);
+
+                if ((e->message.fds && !to->accepts_fds) ||
+                    !allowed(turn, sender, e, to, false, false))
+                        continue;
+                r = tx_add(&tx, &to->peer, &e->message);
+                if (r)
+                        skip_receiver(to, r);
+        }
+        trace("order", "%s#%u to %zu", sender->name, e->header.serial, tx.n);
+        tx_commit(&tx, touch_peer, turn);
+}
+
+/* --- enter ----------------------------------------------------------------------------------- */
+
+static void unknown_destination(struct turn *turn, struct client *sender, struct envelope *e)
+{
+        const char *name = envelope_text(e, e->header.destination);
+
+        if (e->header.flags & HEADER_NO_AUTO_START)
+                notice_error(turn, sender, e, OUTCOME_NAME_HAS_NO_OWNER,
+                             "Name \"%s\" does not exist", name);
+        else
+                notice_error(turn, sender, e, OUTCOME_SERVICE_UNKNOWN,
+                             "The name %s was not provided by any .service files", name);
+}
+
+static void to_bus(struct turn *turn, struct client *sender, struct envelope *e, bool judged)
+{
+        if (judged && !allowed(turn, sender, e, NULL, false, true))
+                return;
+        turn->bus->local->call(turn, sender, e);
+}
+
+void client_send(struct turn *turn, struct client *sender, struct envelope *e)
+{
+        const struct header *h = &e->header;
+        const char *name = envelope_text(e, h->destination);
+        struct bus *bus = turn->bus;
+        struct client *to;
+
+        assert(turn->hold != TURN_NOTHING && sender->state == CLIENT_ACTIVE);
+        trace("enter", "%s#%u type %u to %s", sender->name, h->serial, h->type, name ? name : "*");
+        if (!name) {
+                if (h->type != HEADER_SIGNAL) {
+                        to_bus(turn, sender, e, false);
+                        return;
+                }
+                route_monitors(turn, &sender->peer, sender->peer.id, e, NULL);
+                broadcast(turn, sender, e);
+                return;
+        }
+        if (h->destination.len == strlen(BUS_NAME) && memcmp(name, BUS_NAME, h->destination.len) == 0) {
+                route_monitors(turn, &sender->peer, sender->peer.id, e, NULL);
+                to_bus(turn, sender, e, true);
+                return;
+        }
+        to = bus_find(bus, name, h->destination.len);
+        route_monitors(turn, &sender->peer, sender->peer.id, e, to);
+        if (to)
+                route_unicast(turn, sender, e, to);
+        else if (!activation_wanted(bus, e) || !activation_enqueue(turn, sender, e))
+                unknown_destination(turn, sender, e);
+}

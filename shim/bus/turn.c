@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+
+#include "shim/bus/bus.h"
+#include "shim/bus/turn.h"
+
+int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
+{
+        *turn = (struct turn){ .bus = bus, .slot = slot };
+        CDS_INIT_LIST_HEAD(&turn->touched);
+        tx_init(&turn->tx, &bus->self);
+        turn->buffer = malloc(TURN_KEEP + TURN_BUFFER);
+        return turn->buffer ? 0 : error_origin(-ENOMEM);
+}
+
+void turn_deinit(struct turn *turn)
+{
+        assert(cds_list_empty(&turn->touched));
+        match_hits_deinit(&turn->hits);
+        free(turn->buffer);
+        cache_trim();
+}
+
+void turn_read(struct turn *turn)
+{
+        if (turn->hold == TURN_READ)
+                return;
+        turn_release(turn);
+        guard_read(&turn->bus->guard, turn->slot);
+        turn->hold = TURN_READ;
+}
+
+void turn_write(struct turn *turn)
+{
+        if (turn->hold == TURN_WRITE)
+                return;
+        turn_release(turn);
+        guard_write(&turn->bus->guard);
+        turn->hold = TURN_WRITE;
+}
+
+void turn_release(struct turn *turn)
+{
+        if (turn->hold == TURN_READ)
+                guard_unread(&turn->bus->guard, turn->slot);
+        else if (turn->hold == TURN_WRITE)
+                guard_unwrite(&turn->bus->guard);
+        turn->hold = TURN_NOTHING;
+}
+
+void turn_touch(struct turn *turn, struct client *client)
+{
+        if (atomic_load_explicit(&client->drain.touched, memory_order_relaxed) ||
+            atomic_exchange(&client->drain.touched, true))
+                return;
+        cds_list_add_tail(&client->drain.link, &turn->touched);
+        client_ref(client);
+}
+
+int turn_say(struct turn *turn, struct client *to, struct message *message)
+{
+        return error_fold(tx_add(&turn->tx, &to->peer, message));
+}
+
+static void touch_peer(void *data, struct peer *to)
+{
+        turn_touch(data, client_of(to));
+}
+
+void turn_commit(struct turn *turn)
+{
+        if (turn->tx.n)
+                tx_commit(&turn->tx, touch_peer, turn);
+}
+
+void client_drain(struct client *client)
+{
+        unsigned int work;
+
+        if (atomic_fetch_add(&client->drain.work, 1) != 0)
+                return; /* whoever is at it will look again */
+        do {
+                work = atomic_load(&client->drain.work);
+                client->door->drain(client);
+        } while (!atomic_compare_exchange_strong(&client->drain.work, &work, 0));
+}
+
+void turn_drain(struct turn *turn)
+{
+        struct client *client;
+
+        assert(turn->hold == TURN_NOTHING);
+        while (!cds_list_empty(&turn->touched)) {
+                client = cds_list_first_entry(&turn->touched, struct client, drain.link);
+                cds_list_del(&client->drain.link);
+                atomic_store(&client->drain.touched, false);
+                client_drain(client);
+                client_unref(client);
+        }
+}

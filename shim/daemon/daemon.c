@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "shim/bus/log.h"
+#include "shim/daemon/daemon.h"
+#include "shim/daemon/service.h"
+#include "shim/dbus/driver.h"
+
+static void read_machine_id(char out[static 33])
+{
+        static const char *const files[] = { "/var/lib/dbus/machine-id", "/etc/machine-id" };
+        char text[33];
+
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                _cleanup_(closep) int fd = open(files[i], O_RDONLY | O_CLOEXEC);
+
+                if (fd < 0 || read(fd, text, 32) != 32)
+                        continue;
+                text[32] = 0;
+                if (strspn(text, "0123456789abcdef") == 32) {
+                        memcpy(out, text, 33);
+                        return;
+                }
+        }
+}
+
+static int bus_reload(struct bus *bus, struct turn *turn, char *why, size_t size)
+{
+        struct daemon *d = container_of(bus, struct daemon, bus);
+
+        return error_fold(daemon_reload(d, turn, why, size));
+}
+
+static const struct bus_keeper keeper = { .reload = bus_reload };
+
+int daemon_init(struct daemon *d, const struct options *options)
+{
+        int r;
+
+        *d = (struct daemon){
+                .options = *options,
+                .signal_fd = -1,
+                .signals.fd = -1,
+                .inotify_fd = -1,
+                .changes.fd = -1,
+                .tell = -1,
+        };
+        d->n_workers = options->workers ? options->workers : 1;
+        d->workers = calloc(d->n_workers, sizeof(*d->workers));
+        if (!d->workers)
+                return error_origin(-ENOMEM);
+        r = bus_init(&d->bus, d->n_workers, &driver_local);
+        if (r)
+                return error_fold(r);
+        d->bus_is_up = true;
+        d->bus.keeper = &keeper;
+        d->bus.systemd_activation = options->systemd_activation;
+        random_id(d->bus.id);
+        read_machine_id(d->bus.machine_id);
+        return 0;
+}
+
+void daemon_deinit(struct daemon *d)
+{
+        if (d->listeners_are_up)
+                listeners_deinit(&d->listeners);
+        cookie_ring_deinit(&d->cookies);
+        if (d->bus_is_up)
+                bus_deinit(&d->bus);
+        d->config = busconfig_free(d->config);
+        if (d->pidfile)
+                unlink(d->pidfile);
+        free(d->workers);
+        closep(&d->tell);
+}
+
+static void report(const struct busconfig *config)
+{
+        for (size_t i = 0; i < config->n_skipped; i++)
+                log_line(LOG_WARNING, "%s line %u: %s: the file is left out",
+                         config->skipped[i].file, config->skipped[i].line, config->skipped[i].text);
+        for (size_t i = 0; i < config->n_warnings; i++)
+                log_line(LOG_WARNING, "%s line %u: %s", config->warnings[i].file,
+                         config->warnings[i].line, config->warnings[i].text);
+}
+
+int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
+{
+        struct bus *bus = &d->bus;
+        int r;
+
+        r = bus_set_policy(bus, config->policy);
+        if (r)
+                return error_fold(r);
+        bus->limits = config->limits;
+        memcpy(bus->limit_origin, config->limit_origin, sizeof(bus->limit_origin));
+        report(config);
+        return 0;
+}
+
+int daemon_configure(struct daemon *d)
+{
+        struct busconfig_note note = BUSCONFIG_NOTE_NULL;
+        int r;
+
+        r = busconfig_read(&d->config, d->options.config_file, 0, &note);
+        if (r) {
+                fprintf(stderr, "Failed to start message bus: %s%s%s",
+                        note.file ? note.file : d->options.config_file, note.line ? " line " : "",
+                        note.line ? "" : ": ");
+                if (note.line)
+                        fprintf(stderr, "%u: ", note.line);
+                fprintf(stderr, "%s\n", note.text ? note.text : strerror(-r));
+                busconfig_note_deinit(&note);
+                return -EINVAL;
+        }
+        if (d->config->type) {
+                d->bus.type = strdup(d->config->type);
+                if (!d->bus.type)
+                        return error_origin(-ENOMEM);
+        }
+        return 0;
+}
+
+static unsigned int mechanisms(const struct busconfig *config)
+{
+        unsigned int all = 0;
+
+        for (size_t i = 0; i < config->n_auth; i++)
+                all |= auth_mechanism_from_name(config->auth[i], strlen(config->auth[i]));
+        return config->n_auth ? all : AUTH_ALL;
+}
+
+int daemon_listen(struct daemon *d)
+{
+        const struct conn_config common = {
+                .mechanisms = mechanisms(d->config),
+                .allow_anonymous = d->config->allow_anonymous,
+                .challenge = cookie_ring_init(&d->cookies, NULL) ? NULL : cookie_ring_challenge,
+                .challenge_ctx = &d->cookies,
+        };
+        char why[LISTEN_WHY_MAX];
+        int r = 0;
+
+        listeners_init(&d->listeners, &d->bus, &common);
+        d->listeners_are_up = true;
+        if (d->options.address)
+                r = listeners_add(&d->listeners, d->options.address, why);
+        for (size_t i = 0; !r && !d->options.address && i < d->config->n_listen; i++)
+                r = listeners_add(&d->listeners, d->config->listen[i], why);
+        if (r) {
+                fprintf(stderr, "Failed to start message bus: %s\n", why);
+                return error_fold(r);
+        }
+        d->bus.address = listeners_print(&d->listeners);
+        return d->bus.address ? 0 : error_origin(-ENOMEM);
+}
+
+static void on_signal(struct watch *watch, uint32_t events, struct turn *turn)
+{
+        struct daemon *d = container_of(watch, struct daemon, signals);
+        struct signalfd_siginfo info;
+        char why[1024];
+
+        while (read(d->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+                if (info.ssi_signo == SIGTERM) {
+                        atomic_store(&d->workers[0].stop, true);
+                } else if (info.ssi_signo == SIGHUP) {
+                        turn_write(turn);
+                        if (daemon_reload(d, turn, why, sizeof(why)))
+                                log_line(LOG_ERR, "the old configuration is kept: %s", why);
+                        turn_commit(turn);
+                        turn_release(turn);
+                }
+        }
+}
+
+static int take_signals(struct daemon *d)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+        signal(SIGPIPE, SIG_IGN);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (d->signal_fd < 0)
+                return error_origin(-errno);
+        return error_fold(watch_start(&d->signals, &d->workers[0].poller, d->signal_fd, EPOLLIN,
+                                      on_signal));
+}
+
+static int start_workers(struct daemon *d)
+{
+        int r;
+
+        for (unsigned int i = 0; i < d->n_workers; i++) {
+                r = worker_init(&d->workers[i], &d->bus, i);
+                if (r)
+                        return error_fold(r);
+        }
+        r = take_signals(d);
+        if (r)
+                return error_fold(r);
+        for (unsigned int i = 1; i < d->n_workers; i++) {
+                r = worker_start(&d->workers[i]);
+                if (r)
+                        return error_fold(r);
+        }
+        return error_fold(listeners_start(&d->listeners, d->workers, d->n_workers));
+}
+
+static void stop_workers(struct daemon *d)
+{
+        listeners_stop(&d->listeners);
+        daemon_unwatch_files(d);
+        for (unsigned int i = 1; i < d->n_workers; i++)
+                worker_stop(&d->workers[i]);
+        watch_stop(&d->signals);
+        closep(&d->signal_fd);
+        for (unsigned int i = d->n_workers; i > 0; i--)
+                worker_deinit(&d->workers[i - 1]);
+}
+
+/* What the reference does between the sockets and the first message, in its order. */
+static int settle_in(struct daemon *d)
+{
+        const struct busconfig *config = d->config;
+        bool fork_it = d->options.fork >= 0 ? d->options.fork : config->fork;
+        enum options_log log = d->options.log;
+        char why[256], pid[32];
+        int r;
+
+        if (config->pidfile && !d->options.nopidfile && access(config->pidfile, F_OK) == 0) {
+                fprintf(stderr,
+                        "Failed to start message bus: The pid file \"%s\" exists, if the message "
+                        "bus is not running, remove this file\n",
+                        config->pidfile);
+                return -EEXIST;
+        }
+        if (d->options.print_address >= 0 &&
+            service_print(d->options.print_address, d->bus.address)) {
+                fprintf(stderr, "Failed to start message bus: Printing message bus address: %s\n",
+                        strerror(errno));
+                return -EBADF;
+        }
+        if (fork_it) {
+                d->listeners.keep_files = true; /* if this process ends here, the child has them */
+                r = service_fork(&d->tell, config->keep_umask);
+                if (r)
+                        return error_fold(r);
+                d->listeners.keep_files = false;
+                creds_unref(d->bus.creds);
+                r = creds_of_self(&d->bus.creds);
+                if (r)
+                        return error_fold(r);
+        }
+        if (config->pidfile && !d->options.nopidfile) {
+                r = service_pidfile(config->pidfile);
+                if (r) {
+                        fprintf(stderr, "Failed to start message bus: Failed to write \"%s\": %s\n",
+                                config->pidfile, strerror(-r));
+                        return r;
+                }
+                d->pidfile = config->pidfile;
+        }
+        snprintf(pid, sizeof(pid), "%d", (int)getpid());
+        if (d->options.print_pid >= 0 && service_print(d->options.print_pid, pid)) {
+                fprintf(stderr, "Failed to start message bus: Printing message bus PID: %s\n",
+                        strerror(errno));
+                return -EBADF;
+        }
+        service_raise_fds();
+        if (config->user) {
+                r = service_change_user(config->user, why, sizeof(why));
+                if (r) {
+                        fprintf(stderr, "Failed to start message bus: %s\n", why);
+                        return r;
+                }
+                creds_unref(d->bus.creds);
+                r = creds_of_self(&d->bus.creds);
+                if (r)
+                        return error_fold(r);
+        }
+        if (log == OPTIONS_LOG_AS_CONFIGURED)
+                log = config->syslog ? OPTIONS_LOG_BOTH : OPTIONS_LOG_STDERR;
+        service_log(log, config->type);
+        return 0;
+}
+
+int daemon_serve(struct daemon *d)
+{
+        int r;
+
+        r = settle_in(d);
+        if (r)
+                return r;
+        r = start_workers(d);
+        if (r)
+                return error_fold(r);
+        turn_write(&d->workers[0].turn);
+        r = daemon_apply(d, &d->workers[0].turn, d->config);
+        turn_release(&d->workers[0].turn);
+        if (!r)
+                r = daemon_watch_files(d);
+        if (!r) {
+                if (d->tell >= 0 && write(d->tell, "", 1) == 1)
+                        closep(&d->tell);
+                d->tell = -1;
+                service_notify("READY=1");
+                r = worker_run(&d->workers[0]);
+                service_notify("STOPPING=1");
+        }
+        stop_workers(d);
+        return error_fold(r);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Daemon
+ *
+ * What it is     One bus with its configuration, listeners and workers, from start to end.
+ *
+ *                daemon_configure()   read the configuration
+ *                daemon_listen()      sockets, and the addresses they are printed as
+ *                daemon_serve()       fork, pid file, user; workers; until SIGTERM
+ *                daemon_reload()      read the configuration again (reload.c)
+ */
+
+#include "shim/bus/bus.h"
+#include "shim/daemon/busconfig.h"
+#include "shim/daemon/listen.h"
+#include "shim/daemon/options.h"
+#include "shim/daemon/worker.h"
+#include "shim/wire/auth-cookie.h"
+
+struct daemon {
+        struct options options;
+        struct bus bus;
+        struct busconfig *config;
+        struct cookie_ring cookies;
+        struct listeners listeners;
+        struct worker *workers;
+        unsigned int n_workers;
+        bool bus_is_up, listeners_are_up;
+
+        int signal_fd;
+        struct watch signals;
+        int inotify_fd;
+        struct watch changes;
+        struct timer settle; /* set while files are still changing */
+        const char *pidfile; /* ours to remove; NULL: none */
+        int tell; /* parent of a fork waits here; -1: none */
+};
+
+int daemon_init(struct daemon *d, const struct options *options);
+void daemon_deinit(struct daemon *d);
+int daemon_configure(struct daemon *d);
+int daemon_listen(struct daemon *d);
+int daemon_serve(struct daemon *d);
+
+/* daemon_apply() - what a configuration says about a running bus: limits, policy, services */
+int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config);
+
+/**
+ * daemon_reload() - read the configuration again and apply it as a whole, or keep the old one
+ * @turn:       holds the write side
+ * @why:        @size bytes for the reason of a failure
+ */
+int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size);
+
+/* daemon_watch_files() - reload when configuration or service files change */
+int daemon_watch_files(struct daemon *d);
+void daemon_unwatch_files(struct daemon *d);

@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <assert.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shim/bus/log.h"
+#include "shim/bus/notice.h"
+#include "shim/dbus/conn.h"
+
+#define MAX_FDS 253            /* the kernel's SCM_MAX_FD */
+#define COPY_MAX (32 * 1024)   /* bytes copied together for one sendmsg */
+#define COPY_EACH 1024         /* a message up to this size is copied rather than pointed at */
+#define IOV_MAX_ 64            /* pieces of one sendmsg */
+#define TAKE_MAX 256           /* entries taken from the inbox at once */
+#define HEADER_READ 512        /* bytes to read when the next message is likely to be large */
+#define HOLD_MAX (64 << 20)    /* own unread bytes beyond which a client is not read */
+
+static const struct door conn_door;
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static void conn_free(struct client *client)
+{
+        struct conn *conn = conn_of(client);
+
+        fdset_close(conn->in.fds, conn->in.n_fds);
+        free(conn->in.fds);
+        cache_free(conn->in.data);
+        envelope_unref(conn->in.large);
+        peer_release_all(&client->peer, &conn->out.entries);
+        closep(&conn->fd);
+        free(conn->auth);
+        client_deinit(client);
+        free(conn);
+}
+
+/* The bus gives the client up: the owner will find its socket at its end. */
+static void conn_close(struct client *client)
+{
+        struct conn *conn = conn_of(client);
+
+        atomic_store(&conn->doomed, true);
+        shutdown(conn->fd, SHUT_RDWR);
+}
+
+void conn_end(struct conn *conn, struct turn *turn, const char *reason)
+{
+        struct client *client = &conn->client;
+        char who[CLIENT_DESCRIBE_MAX];
+
+        if (conn->ended)
+                return;
+        conn->ended = true;
+        if (reason)
+                log_limited(LOG_WARNING, "disconnect", client->creds->has_uid ? client->creds->uid : 0,
+                            "%s is disconnected: %s", client_describe(client, who, sizeof(who)),
+                            reason);
+        timer_clear(&conn->timer);
+        watch_stop(&conn->watch);
+        cds_list_del(&conn->link);
+        turn_write(turn);
+        client_disconnect(turn, client);
+        turn_commit(turn);
+        turn_release(turn);
+        shutdown(conn->fd, SHUT_RDWR);
+        client_unref(client);
+}
+
+/* --- arrive ---------------------------------------------------------------------------------- */
+
+static const char *keep_fds(struct conn *conn, const int *fds, size_t n, struct turn *turn)
+{
+        const struct limits *limits = &turn->bus->limits;
+        int *more;
+
+        if (conn->auth || !conn->client.accepts_fds) {
+                fdset_close(fds, n);
+                return conn->auth ? "descriptors sent during authentication"
+                                  : "descriptors sent without having negotiated them";
+        }
+        more = realloc(conn->in.fds, (conn->in.n_fds + n) * sizeof(int));
+        if (!more) {
+                fdset_close(fds, n);
+                return "not enough memory";
+        }
+        memcpy(more + conn->in.n_fds, fds, n * sizeof(int));
+        conn->in.fds = more;
+        conn->in.n_fds += n;
+        if (conn->in.n_fds > limits->max_message_unix_fds + MAX_FDS)
+                return "descriptors pile up that no message claims";
+        timer_set(&conn->timer, conn->watch.poller, limits->pending_fd_timeout * 1000);
+        return NULL;
+}
+
+static const char *take_control(struct conn *conn, struct msghdr *mh, struct turn *turn)
+{
+        const char *reason = NULL;
+        struct cmsghdr *c;
+        size_t n;
+
+        for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                        continue;
+                n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                if (reason)
+                        fdset_close((int *)CMSG_DATA(c), n);
+                else
+                        reason = keep_fds(conn, (int *)CMSG_DATA(c), n, turn);
+        }
+        if (!reason && (mh->msg_flags & MSG_CTRUNC))
+                reason = "descriptors were lost: out of descriptors, or a security module took them";
+        return reason;
+}
+
+/* One recvmsg. Returns the bytes read, 0 at the end, -EAGAIN, another errno, or 1 with @reason. */
+static ssize_t receive(struct conn *conn, struct turn *turn, struct iovec *iov, size_t n_iov,
+                       const char **reason)
+{
+        union {
+                char buf[CMSG_SPACE(MAX_FDS * sizeof(int))];
+                struct cmsghdr align;
+        } control;
+        struct msghdr mh = {
+                .msg_iov = iov,
+                .msg_iovlen = n_iov,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        ssize_t n;
+
+        do {
+                n = recvmsg(conn->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        } while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        *reason = mh.msg_controllen || (mh.msg_flags & MSG_CTRUNC) ? take_control(conn, &mh, turn)
+                                                                   : NULL;
+        return n;
+}
+
+/* Keeps what is left of an unfinished line or message until more comes. */
+static int keep_rest(struct conn *conn, const uint8_t *data, size_t n)
+{
+        uint8_t *block = NULL;
+
+        if (n) {
+                block = cache_alloc(n);
+                if (!block)
+                        return error_origin(-ENOMEM);
+                memcpy(block, data, n);
+        }
+        cache_free(conn->in.data);
+        conn->in.data = block;
+        conn->in.n = n;
+        return 0;
+}
+
+static const char *authenticated(struct conn *conn, struct turn *turn)
+{
+        struct client *client = &conn->client;
+        const struct auth *auth = conn->auth;
+        struct policy_verdict verdict;
+        struct creds *creds;
+
+        if (!auth->has_uid && !conn->config->allow_anonymous)
+                return "anonymous clients are not allowed here";
+        turn_write(turn);
+        if (auth->has_uid && !client->creds->has_uid) {
+                if (creds_of_uid(&creds, auth->uid))
+                        return "not enough memory";
+                if (client_identify(turn, client, creds)) {
+                        creds_unref(creds);
+                        return "not enough memory";
+                }
+                creds_unref(creds);
+        }
+        if (client->creds->has_uid) {
+                const struct policy_creds pc = {
+                        .uid = client->creds->uid,
+                        .gids = client->creds->gids,
+                        .n_gids = client->creds->has_gids ? client->creds->n_gids : 0,
+                };
+
+                if (!policy_can_connect(turn->bus->policy, &pc, turn->bus->creds->uid, &verdict))
+                        return "policy does not let this user connect";
+        }
+        client->accepts_fds = auth->fds;
+        free(steal(&conn->auth));
+        return NULL;
+}
+
+/* Feeds the conversation; returns the bytes used, or -1 to drop. */
+static ssize_t take_auth(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n,
+                         const char **reason)
+{
+        char reply[4 * AUTH_REPLY_MAX];
+        size_t done = 0, used, n_reply;
+        int verdict;
+
+        do {
+                verdict = auth_feed(conn->auth, data + done, n - done, &used, reply, sizeof(reply),
+                                    &n_reply);
+                if (verdict < 0) {
+                        *reason = "authentication failed for lack of memory or files";
+                        return -1;
+                }
+                done += used;
+                if (n_reply && send(conn->fd, reply, n_reply, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+                                       (ssize_t)n_reply) {
+                        *reason = "the answer to its authentication could not be sent";
+                        return -1;
+                }
+        } while (verdict == AUTH_FULL);
+        if (verdict == AUTH_DROP)
+                *reason = auth_reason(conn->auth);
+        else if (verdict == AUTH_DONE)
+                *reason = authenticated(conn, turn);
+        return *reason ? -1 : (ssize_t)done;
+}
+
+/* Whatever whole lines and messages there are; the rest is kept. */
+static const char *take(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n)
+{
+        const char *reason = NULL;
+        size_t done = 0;
+        ssize_t used;
+
+        if (conn->config->nonce && !conn->nonce_seen) {
+                if (n < CONN_NONCE)
+                        return keep_rest(conn, data, n) ? "not enough memory" : NULL;
+                if (memcmp(data, conn->config->nonce, CONN_NONCE) != 0)
+                        return "it does not know the nonce";
+                conn->nonce_seen = true;
+                done = CONN_NONCE;
+        }
+        if (conn->auth) {
+                used = take_auth(conn, turn, data + done, n - done, &reason);
+                if (used < 0)
+                        return reason;
+                done += used;
+        }
+        if (!conn->auth) {
+                used = conn_take(conn, turn, data + done, n - done, &reason);
+                if (used < 0)
+                        return reason;
+                done += used;
+        }
+        return keep_rest(conn, data + done, n - done) ? "not enough memory" : NULL;
+}
+
+/* Unread answers of its own beyond the limit: it is not read until it reads. */
+static void hold_back(struct conn *conn)
+{
+        struct client *client = &conn->client;
+        uint64_t max = MIN(client->peer.limits.bytes, (uint64_t)HOLD_MAX);
+
+        if (atomic_load_explicit(&client->peer.queued_bytes, memory_order_relaxed) <= max)
+                return;
+        watch_change(&conn->watch, EPOLLIN, 0);
+        atomic_store(&conn->held, true);
+        client_drain(client);
+}
+
+static ssize_t read_large(struct conn *conn, struct turn *turn, const char **reason)
+{
+        struct envelope *e = conn->in.large;
+        struct iovec iov[] = {
+                { e->data + conn->in.have, e->size - conn->in.have },
+                { turn->buffer, HEADER_READ },
+        };
+        ssize_t n;
+        size_t over;
+
+        n = receive(conn, turn, iov, 2, reason);
+        if (n <= 0 || *reason)
+                return n;
+        over = (size_t)n > iov[0].iov_len ? n - iov[0].iov_len : 0;
+        conn->in.have += n - over;
+        if (conn->in.have < e->size)
+                return n;
+        if (!conn_take_large(conn, turn, reason))
+                *reason = take(conn, turn, turn->buffer, over);
+        return n;
+}
+
+static ssize_t read_small(struct conn *conn, struct turn *turn, const char **reason)
+{
+        struct iovec iov;
+        ssize_t n;
+
+        memcpy(turn->buffer, conn->in.data ? conn->in.data : (uint8_t *)"", conn->in.n);
+        iov.iov_base = turn->buffer + conn->in.n;
+        iov.iov_len = conn->in.expect_large ? HEADER_READ : TURN_BUFFER;
+        n = receive(conn, turn, &iov, 1, reason);
+        if (n <= 0 || *reason)
+                return n;
+        *reason = take(conn, turn, turn->buffer, conn->in.n + n);
+        return n;
+}
+
+static void conn_readable(struct conn *conn, struct turn *turn)
+{
+        const char *reason = NULL;
+        ssize_t n;
+
+        n = conn->in.large ? read_large(conn, turn, &reason) : read_small(conn, turn, &reason);
+        if (reason || n == 0 || (n < 0 && n != -EAGAIN) || conn->doomed)
+                conn_end(conn, turn, reason);
+        else
+                hold_back(conn);
+        turn_release(turn);
+}
+
+static void conn_event(struct watch *watch, uint32_t events, struct turn *turn)
+{
+        struct conn *conn = container_of(watch, struct conn, watch);
+
+        if (events & EPOLLOUT) {
+                watch_change(watch, EPOLLOUT, 0);
+                client_drain(&conn->client);
+        }
+        if (events & EPOLLIN)
+                conn_readable(conn, turn);
+        else if (events & (EPOLLHUP | EPOLLERR))
+                conn_end(conn, turn, NULL);
+}
+
+static void conn_timeout(struct timer *timer, struct turn *turn)
+{
+        struct conn *conn = container_of(timer, struct conn, timer);
+
+        conn_end(conn, turn, conn->in.n_fds
+                                     ? "descriptors without their message (pending_fd_timeout)"
+                                     : "not authenticated in time (auth_timeout)");
+}
+
+/* --- leave ----------------------------------------------------------------------------------- */
+
+/* What one sendmsg takes: pieces that point into envelopes, or into copies of small ones. */
+struct batch {
+        struct iovec iov[IOV_MAX_];
+        size_t n_iov;
+        size_t n_copied;
+        size_t size;
+        const struct fdset *fds;
+        bool full;
+        uint8_t copy[COPY_MAX];
+};
+
+static void batch_piece(struct batch *b, uint8_t *data, size_t n)
+{
+        struct iovec *last = b->n_iov ? &b->iov[b->n_iov - 1] : NULL;
+
+        if (last && (uint8_t *)last->iov_base + last->iov_len == data)
+                last->iov_len += n;
+        else
+                b->iov[b->n_iov++] = (struct iovec){ data, n };
+        b->size += n;
+}
+
+/* True if the message from its byte @offset on went in. */
+static bool batch_add(struct batch *b, struct envelope *e, size_t offset)
+{
+        size_t n = e->size - offset;
+        bool copy = n <= COPY_EACH;
+
+        if (b->n_iov == IOV_MAX_ || (copy && b->n_copied + n > COPY_MAX))
+                return false;
+        if (e->message.fds && !offset) {
+                if (b->size)
+                        return false; /* descriptors go with the first byte of a sendmsg */
+                b->fds = e->message.fds;
+        }
+        if (copy) {
+                memcpy(b->copy + b->n_copied, e->data + offset, n);
+                batch_piece(b, b->copy + b->n_copied, n);
+                b->n_copied += n;
+        } else {
+                batch_piece(b, e->data + offset, n);
+        }
+        return true;
+}
+
+static void batch_fill(struct batch *b, struct conn *conn)
+{
+        size_t offset = conn->out.offset;
+        struct inbox_entry *entry;
+
+        b->n_iov = b->n_copied = b->size = 0;
+        b->fds = NULL;
+        cds_list_for_each_entry(entry, &conn->out.entries, link) {
+                if (!batch_add(b, envelope_of(entry->message), offset))
+                        return;
+                offset = 0;
+        }
+}
+
+static ssize_t batch_send(struct batch *b, int fd)
+{
+        union {
+                char buf[CMSG_SPACE(MAX_FDS * sizeof(int))];
+                struct cmsghdr align;
+        } control;
+        struct msghdr mh = { .msg_iov = b->iov, .msg_iovlen = b->n_iov };
+        struct cmsghdr *c;
+        ssize_t n;
+
+        if (b->fds) {
+                mh.msg_control = &control;
+                mh.msg_controllen = CMSG_SPACE(b->fds->n * sizeof(int));
+                c = CMSG_FIRSTHDR(&mh);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(b->fds->n * sizeof(int));
+                memcpy(CMSG_DATA(c), b->fds->fds, b->fds->n * sizeof(int));
+        }
+        do {
+                n = sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+        } while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+/* @n more bytes are written: what is whole is given back. */
+static void written(struct conn *conn, size_t n)
+{
+        struct client *client = &conn->client;
+        struct inbox_entry *entry, *next;
+
+        atomic_fetch_add_explicit(&client->count.bytes_out, n, memory_order_relaxed);
+        n += conn->out.offset;
+        cds_list_for_each_entry_safe(entry, next, &conn->out.entries, link) {
+                size_t size = envelope_of(entry->message)->size;
+
+                if (n < size)
+                        break;
+                n -= size;
+                cds_list_del(&entry->link);
+                peer_release(&client->peer, entry);
+                atomic_fetch_add_explicit(&client->count.messages_out, 1, memory_order_relaxed);
+        }
+        conn->out.offset = n;
+}
+
+/* Nobody will read this: the owner will see the end of the socket. */
+static void drop_output(struct conn *conn)
+{
+        conn->out.broken = true;
+        conn->out.offset = 0;
+        peer_release_all(&conn->client.peer, &conn->out.entries);
+}
+
+static void read_again(struct conn *conn)
+{
+        const struct peer *peer = &conn->client.peer;
+
+        if (atomic_load(&conn->held) &&
+            atomic_load(&peer->queued_bytes) <= MIN(peer->limits.bytes, (uint64_t)HOLD_MAX) / 2 &&
+            atomic_exchange(&conn->held, false))
+                watch_change(&conn->watch, 0, EPOLLIN);
+}
+
+static void conn_drain(struct client *client)
+{
+        struct conn *conn = conn_of(client);
+        struct batch batch;
+        ssize_t n;
+
+        for (;;) {
+                if (cds_list_empty(&conn->out.entries) &&
+                    !peer_receive(&client->peer, &conn->out.entries, TAKE_MAX))
+                        break;
+                if (conn->out.broken) {
+                        drop_output(conn);
+                        continue;
+                }
+                batch_fill(&batch, conn);
+                n = batch_send(&batch, conn->fd);
+                if (n == -EAGAIN) {
+                        watch_change(&conn->watch, 0, EPOLLOUT);
+                        break;
+                }
+                if (n < 0)
+                        drop_output(conn);
+                else
+                        written(conn, n);
+        }
+        read_again(conn);
+}
+
+static const struct door conn_door = {
+        .drain = conn_drain,
+        .close = conn_close,
+        .free = conn_free,
+};
+
+/* --- the beginning --------------------------------------------------------------------------- */
+
+static int conn_start(struct conn *conn, struct turn *turn, struct poller *poller)
+{
+        const struct creds *creds = conn->client.creds;
+        const struct auth_config config = {
+                .mechanisms = conn->config->mechanisms,
+                .fds = conn->config->can_pass_fds,
+                .has_uid = creds->has_uid,
+                .uid = creds->uid,
+                .challenge = conn->config->challenge,
+                .ctx = conn->config->challenge_ctx,
+        };
+        int r;
+
+        conn->auth = malloc(sizeof(*conn->auth));
+        if (!conn->auth)
+                return error_origin(-ENOMEM);
+        auth_init(conn->auth, &config);
+        memcpy(conn->auth->config.guid, conn->config->guid, sizeof(conn->config->guid));
+        r = watch_start(&conn->watch, poller, conn->fd, EPOLLIN, conn_event);
+        if (r)
+                return error_fold(r);
+        conn->timer.fn = conn_timeout;
+        if (turn->bus->limits.auth_timeout != LIMIT_NEVER)
+                timer_set(&conn->timer, poller, turn->bus->limits.auth_timeout * 1000);
+        return 0;
+}
+
+int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *owned,
+             const struct conn_config *config, int fd)
+{
+        _cleanup_(creds_unrefp) struct creds *creds = NULL;
+        struct conn *conn;
+        int r;
+
+        r = creds_from_socket(&creds, fd);
+        conn = r ? NULL : calloc(1, sizeof(*conn));
+        if (!conn) {
+                close(fd);
+                return r ? error_fold(r) : error_origin(-ENOMEM);
+        }
+        conn->config = config;
+        conn->fd = fd;
+        conn->watch.fd = -1;
+        CDS_INIT_LIST_HEAD(&conn->out.entries);
+        turn_write(turn);
+        r = client_init(&conn->client, turn->bus, &conn_door, creds);
+        turn_release(turn);
+        if (r) {
+                close(fd);
+                free(conn);
+                return error_fold(r);
+        }
+        cds_list_add_tail(&conn->link, owned);
+        r = conn_start(conn, turn, poller);
+        if (r)
+                conn_end(conn, turn, "it could not be served");
+        return error_fold(r);
+}

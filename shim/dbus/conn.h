@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Connection
+ *
+ * What it is     The D-Bus door: a client at the other end of a stream socket.
+ * States
+ *                conn_new()         authenticated()             conn_end()
+ *                --------> AUTH ---------------------> MESSAGES ---------> ENDED
+ *                            `-------------- conn_end() ----------------'
+ * Road           arrive  conn_readable()    one recvmsg into the turn's buffer, or, once the size
+ *                                           of a large message is known, into its own block
+ *                frame   conn_take()        (frame.c) every whole message of what arrived
+ *                leave   conn_drain()       all deliverable messages with one sendmsg: small ones
+ *                                           copied together, large ones from where they are
+ * Ownership      The poller's thread owns the connection: it reads, and it alone ends it. Any
+ *                thread may drain. The descriptor is closed with the last reference, so its
+ *                number is never reused under a thread that still writes.
+ * Backpressure   A client whose own inbox is over its limit is not read until it has read.
+ */
+
+#include "shim/bus/bus.h"
+#include "shim/bus/poller.h"
+#include "shim/wire/auth.h"
+
+#define CONN_LARGE (16 * 1024) /* a message from this size on is received where it will stay */
+
+#define CONN_NONCE 16 /* bytes that a nonce-tcp client sends first */
+
+struct conn_config { /* of the listener it came by; outlives its connections */
+        char guid[33];
+        unsigned int mechanisms; /* AUTH_* */
+        bool can_pass_fds;
+        bool allow_anonymous;
+        auth_challenge_fn *challenge;
+        void *challenge_ctx;
+        const uint8_t *nonce; /* CONN_NONCE bytes, or NULL */
+};
+
+struct conn {
+        struct client client; /* first: a conn is a client */
+        const struct conn_config *config;
+        struct watch watch;
+        struct timer timer;        /* until Hello, or until descriptors find their message */
+        struct cds_list_head link; /* in the list of its worker */
+        int fd;
+        _Atomic bool doomed; /* the bus has given it up; its owner ends it */
+        _Atomic bool held;   /* not read, since it does not read */
+        bool ended;
+
+        struct auth *auth; /* NULL once it is over */
+        bool nonce_seen;
+
+        struct { /* what has arrived of an unfinished line or message; owner's thread */
+                uint8_t *data; /* from the cache; NULL: nothing */
+                size_t n;
+                struct envelope *large; /* a large message on its way */
+                size_t have;            /* bytes of it */
+                int *fds;               /* descriptors that belong to messages to come */
+                size_t n_fds;
+                bool expect_large; /* the last one was: read the next one's header alone */
+        } in;
+
+        struct { /* whoever drains */
+                struct cds_list_head entries; /* taken from the inbox, not yet written whole */
+                size_t offset;                /* bytes of the first one that are written */
+                bool broken;                  /* nobody will read what is written */
+        } out;
+};
+
+static inline struct conn *conn_of(struct client *client)
+{
+        return container_of(client, struct conn, client);
+}
+
+/**
+ * conn_new() - a connection that was accepted
+ * @poller:     whose thread calls this and owns the connection
+ * @owned:      list of that thread
+ * @fd:         non-blocking socket; consumed
+ */
+int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *owned,
+             const struct conn_config *config, int fd);
+
+/**
+ * conn_end() - the end of a connection; owner's thread
+ * @reason:     for the log; NULL for a client that went by itself
+ */
+void conn_end(struct conn *conn, struct turn *turn, const char *reason);
+
+/**
+ * conn_take() - handle all whole messages at the front of some bytes (frame.c)
+ * @reason:     why the client must be dropped, if it must
+ *
+ * Return:      the number of bytes handled, or -1 to drop the client.
+ */
+ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n,
+                  const char **reason);
+
+/* conn_take_large() - the same for a large message that is complete; -1 to drop the client */
+int conn_take_large(struct conn *conn, struct turn *turn, const char **reason);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* Driver: who is behind a name, by the kernel's word. */
+
+#include "config.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "shim/dbus/driver.h"
+
+/* The credentials behind the name argument: a client's, or the bus's own. NULL: error is sent. */
+static const struct creds *target_creds(struct call *call)
+{
+        const char *name;
+        struct client *client;
+
+        client = driver_target(call, &name);
+        if (client)
+                return client->creds;
+        return strcmp(name, BUS_NAME) == 0 ? call->bus->creds : NULL;
+}
+
+void driver_get_connection_unix_user(struct call *call)
+{
+        const struct creds *creds = target_creds(call);
+
+        if (!creds)
+                return;
+        if (creds->has_uid)
+                driver_reply_u32(call, creds->uid);
+        else
+                driver_error(call, OUTCOME_FAILED, "Could not determine UID for the name");
+}
+
+void driver_get_connection_unix_process_id(struct call *call)
+{
+        const struct creds *creds = target_creds(call);
+
+        if (!creds)
+                return;
+        if (creds->pid)
+                driver_reply_u32(call, creds->pid);
+        else
+                driver_error(call, OUTCOME_PROCESS_ID_UNKNOWN, "Could not determine PID for the name");
+}
+
+static void add_groups(struct writer *w, const struct creds *creds)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, "UnixGroupIDs");
+        writer_open(w, 'v', "au");
+        writer_open(w, 'a', NULL);
+        for (size_t i = 0; i < creds->n_gids; i++)
+                writer_u32(w, creds->gids[i]);
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+/* A pidfd for whoever asked, if it can take one. */
+static struct fdset *process_fd(struct call *call, const struct creds *creds)
+{
+        struct fdset *set;
+        int fd;
+
+        if (creds->pidfd < 0 || !call->sender->accepts_fds)
+                return NULL;
+        fd = fcntl(creds->pidfd, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0)
+                return NULL;
+        if (fdset_new(&set, &fd, 1)) {
+                close(fd);
+                return NULL;
+        }
+        return set;
+}
+
+void driver_get_connection_credentials(struct call *call)
+{
+        const struct creds *creds = target_creds(call);
+        struct fdset *fds;
+        struct writer w;
+
+        if (!creds)
+                return;
+        fds = process_fd(call, creds);
+        notice_begin(&w, call->turn, HEADER_RETURN, call->sender);
+        writer_field_u32(&w, FIELD_REPLY_SERIAL, call->e->header.serial);
+        writer_field_u32(&w, FIELD_UNIX_FDS, fds ? fds->n : 0);
+        writer_body(&w, "a{sv}");
+        writer_open(&w, 'a', NULL);
+        if (creds->has_uid)
+                writer_dict_u32(&w, "UnixUserID", creds->uid);
+        if (creds->has_gids && creds != call->bus->creds)
+                add_groups(&w, creds);
+        if (creds->pid)
+                writer_dict_u32(&w, "ProcessID", creds->pid);
+        if (creds->label)
+                writer_dict_bytes(&w, "LinuxSecurityLabel", creds->label, creds->label_len + 1);
+        if (fds) {
+                writer_open(&w, '{', NULL);
+                writer_string(&w, "ProcessFD");
+                writer_open(&w, 'v', "h");
+                writer_fd(&w, 0);
+                writer_close(&w);
+                writer_close(&w);
+        }
+        writer_close(&w);
+        notice_send_fds(&w, call->turn, call->sender, fds);
+}
+
+void driver_get_adt_audit_session_data(struct call *call)
+{
+        if (target_creds(call))
+                driver_error(call, OUTCOME_AUDIT_DATA_UNKNOWN,
+                             "Could not determine audit session data for the name");
+}
+
+void driver_get_connection_selinux_security_context(struct call *call)
+{
+        if (target_creds(call))
+                driver_error(call, OUTCOME_SELINUX_CONTEXT_UNKNOWN,
+                             "Could not determine security context for the name");
+}
