@@ -435,9 +435,10 @@ void bus_stop(struct bus *bus)
         int status;
 
         if (!bus->ended) {
-                if (waitpid(bus->pid, &status, WNOHANG))
+                if (!bus->told_to_end && waitpid(bus->pid, &status, WNOHANG))
                         bus_fail(bus, "the bus ended by itself, status %#x", status);
-                check_fds(bus);
+                if (!bus->told_to_end)
+                        check_fds(bus);
                 kill(bus->pid, SIGTERM);
                 status = bus_wait(bus);
                 if (status)

@@ -43,6 +43,7 @@ struct bus {
         char *address;          /* as printed, without the newline */
         unsigned int n_fds;     /* open in the daemon before any client came */
         const struct bus_options *options;
+        bool told_to_end;       /* by the scenario, with SIGTERM */
         bool ended;             /* its end has been seen and judged by the scenario */
 };
 

@@ -73,7 +73,7 @@ static void parse_name(struct message *m, const char *name)
         char *full = NULL;
 
         if (m->type == TYPE_ERROR) {
-                if (!dot && asprintf(&full, ERROR_PREFIX "%s", name) < 0)
+                if (isupper((unsigned char)*name) && asprintf(&full, ERROR_PREFIX "%s", name) < 0)
                         abort();
                 set_field(m, FIELD_ERROR_NAME, full ?: name);
                 free(full);

@@ -15,8 +15,8 @@
  *
  * The text:      [call|return|error|signal] [NAME] [KEY=VALUE]... [SIGNATURE [VALUE]...]
  *
- *      NAME            [interface.]member, or the error's name (org.freedesktop.DBus.Error. may be
- *                      left out)
+ *      NAME            [interface.]member, or the error's name (org.freedesktop.DBus.Error. is
+ *                      put before one that begins with a capital)
  *      to= from= path= if= sig= serial= reply= flags= type= version= endian= (l or B)
  *                      what the header says; `-` leaves the field out
  *      fds=N           N descriptors, in the header and attached

@@ -17,9 +17,11 @@
  *      a? nothing              after everybody's messages have been handled, a has received
  *                              nothing more
  *      a? closed               the bus hangs up
- *      a> TEXT     a< GLOB     a line of authentication, sent and received
+ *      a> TEXT     a< GLOB     a line of authentication, sent and received; `a< closed`;
+ *                              `a< nothing` for the next 50 ms
  *      a! open                 connect without a word; `a! nul` sends the first byte
  *      a! connect [uid=N]      authenticate too, but no Hello
+ *      a! refused uid=N        try to, as another user, and be turned away
  *      a! raw HEX              send bytes; `a! bytewise` all later ones singly; `a! big` in the
  *                              other byte order
  *      a! hold                 keep what a sends until `a! flush`, then write it in one piece
