@@ -89,8 +89,8 @@ static void world_deinit(struct world *w)
 
                 if (!actor->running || actor_op(actor)->kind != OP_CAST || actor->row)
                         continue;
-                if (actor->tx.state == TX_SETTLING)
-                        actor->tx.stamp = UINT16_MAX + 1; /* whatever a fault made of it */
+                if (w->fault == FAULT_OWN_STAMPS)
+                        actor->tx.stamp = UINT16_MAX + 1; /* beyond any place */
                 while (tx_step(&actor->tx))
                         ;
                 tx_finish(&actor->tx, NULL, NULL);
@@ -272,11 +272,12 @@ static void step_read(struct world *w, unsigned peer)
 /* Choices are numbered: threads, then readers. */
 static bool choice_enabled(const struct world *w, unsigned choice)
 {
-        const struct actor *actor = &w->actors[choice];
+        const struct actor *actor;
         const struct op *op;
 
         if (choice >= EXPLORE_THREADS)
                 return readable(w, choice - EXPLORE_THREADS);
+        actor = &w->actors[choice];
         op = actor->pc < EXPLORE_OPS ? actor_op(actor) : NULL;
         if (!op || op->kind == OP_END || actor->stalled)
                 return false;
