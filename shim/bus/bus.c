@@ -297,7 +297,7 @@ int client_identify(struct turn *turn, struct client *client, struct creds *cred
         int r;
 
         assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
-        r = user_get(&user, client->bus, creds->uid);
+        r = user_get(&user, client->bus, creds->has_uid ? creds->uid : (uid_t)-1);
         if (r)
                 return error_fold(r);
         account_unref(client->peer.account);
@@ -381,7 +381,7 @@ void bus_announce(struct turn *turn, const struct name_change *change)
 
 static void lose_names(struct turn *turn, struct client *client)
 {
-        struct name_change change;
+        struct name_change change = NAME_CHANGE_NULL;
 
         while (name_release_last(&change, &client->names)) {
                 bus_announce(turn, &change);
@@ -403,6 +403,22 @@ static void lose_replies(struct turn *turn, struct client *client)
                 reply_slot_free(slot);
                 notice_error_to(turn, caller, serial, outcome_error_name(OUTCOME_NO_REPLY),
                                 "Message recipient disconnected from message bus without replying");
+        }
+}
+
+void bus_expire_replies(struct turn *turn, uint64_t now)
+{
+        struct client *client;
+        struct reply_slot *slot;
+
+        for (client = turn->bus->clients; client; client = client->hh.next) {
+                while ((slot = reply_next_awaited(client)) && slot->due <= now) {
+                        uint32_t serial = slot->key.serial;
+
+                        reply_slot_free(slot);
+                        notice_error_to(turn, client, serial, outcome_error_name(OUTCOME_NO_REPLY),
+                                        "Message did not receive a reply (timeout by message bus)");
+                }
         }
 }
 

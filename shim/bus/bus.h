@@ -123,5 +123,8 @@ void client_disconnect(struct turn *turn, struct client *client);
 /* bus_announce() - tell the world of a change of a primary owner, and act on it */
 void bus_announce(struct turn *turn, const struct name_change *change);
 
+/* bus_expire_replies() - NoReply to all who have waited past @now (CLOCK_MONOTONIC, usec) */
+void bus_expire_replies(struct turn *turn, uint64_t now);
+
 /* bus_set_policy() - replace the policy and judge everyone by it from now on */
 int bus_set_policy(struct bus *bus, struct policy *policy);

@@ -139,6 +139,17 @@ int creds_of_uid(struct creds **out, uid_t uid)
         return 0;
 }
 
+int creds_anonymous(struct creds **out, const struct creds *seen)
+{
+        int r;
+
+        r = creds_new(out, (gid_t)-1, NULL, 0);
+        if (r)
+                return error_fold(r);
+        (*out)->pid = seen->pid;
+        return 0;
+}
+
 int creds_of_self(struct creds **out)
 {
         gid_t gids[1024];

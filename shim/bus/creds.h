@@ -41,6 +41,9 @@ int creds_from_socket(struct creds **out, int fd);
 /* creds_of_uid() - the identity that a cookie proved: uid and its groups from the user database */
 int creds_of_uid(struct creds **out, uid_t uid);
 
+/* creds_anonymous() - someone who proved nothing: the process that the kernel sees, and no user */
+int creds_anonymous(struct creds **out, const struct creds *seen);
+
 /* creds_of_self() - this process */
 int creds_of_self(struct creds **out);
 

@@ -101,12 +101,22 @@ void notice_error_to(struct turn *turn, struct client *to, uint32_t reply_serial
         notice_send(&w, turn, to);
 }
 
+/* Unlike the reference: no error to who expects no answer, and none to an answer. */
+static bool wants_error(const struct header *h)
+{
+        if (h->type == HEADER_CALL)
+                return !(h->flags & HEADER_NO_REPLY_EXPECTED);
+        return h->type != HEADER_RETURN && h->type != HEADER_ERROR;
+}
+
 void notice_error(struct turn *turn, struct client *to, const struct envelope *e,
                   enum outcome outcome, const char *format, ...)
 {
         char text[4096];
         va_list ap;
 
+        if (!wants_error(&e->header))
+                return;
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);

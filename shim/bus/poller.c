@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "bus-core/core.h"
@@ -18,53 +19,90 @@ uint64_t now_usec(void)
 
 int poller_init(struct poller *poller)
 {
+        struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+
         CDS_INIT_LIST_HEAD(&poller->timers);
+        pthread_mutex_init(&poller->lock, NULL);
+        poller->wake_fd = -1;
         poller->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        return poller->epoll_fd < 0 ? error_origin(-errno) : 0;
+        if (poller->epoll_fd < 0)
+                return error_origin(-errno);
+        poller->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (poller->wake_fd < 0 ||
+            epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, poller->wake_fd, &ev) < 0)
+                return error_origin(-errno);
+        return 0;
 }
 
 void poller_deinit(struct poller *poller)
 {
         closep(&poller->epoll_fd);
-        poller->epoll_fd = -1;
+        closep(&poller->wake_fd);
+        poller->epoll_fd = poller->wake_fd = -1;
+        pthread_mutex_destroy(&poller->lock);
+}
+
+/* When the first timer is due; UINT64_MAX if none is set. */
+static uint64_t first_due(struct poller *poller)
+{
+        uint64_t due = UINT64_MAX;
+
+        pthread_mutex_lock(&poller->lock);
+        if (!cds_list_empty(&poller->timers))
+                due = cds_list_first_entry(&poller->timers, struct timer, link)->due;
+        pthread_mutex_unlock(&poller->lock);
+        return due;
 }
 
 /* Milliseconds for epoll_wait(), rounded up so that a timer is not early. */
 static int timeout_until(struct poller *poller, uint64_t max_usec)
 {
-        uint64_t now, usec = max_usec;
+        uint64_t due = first_due(poller), now, usec = max_usec;
 
-        if (!cds_list_empty(&poller->timers)) {
-                struct timer *t = cds_list_first_entry(&poller->timers, struct timer, link);
-
+        if (due != UINT64_MAX) {
                 now = now_usec();
-                usec = MIN(usec, t->due > now ? t->due - now : 0);
+                usec = MIN(usec, due > now ? due - now : 0);
         }
         if (usec == UINT64_MAX)
                 return -1;
         return MIN(usec / 1000 + (usec % 1000 != 0), (uint64_t)60 * 1000);
 }
 
+/* Takes the first timer off that is due at @now, or NULL. */
+static struct timer *take_due(struct poller *poller, uint64_t now)
+{
+        struct timer *t = NULL;
+
+        pthread_mutex_lock(&poller->lock);
+        if (!cds_list_empty(&poller->timers)) {
+                t = cds_list_first_entry(&poller->timers, struct timer, link);
+                if (t->due <= now) {
+                        cds_list_del(&t->link);
+                        t->due = 0;
+                } else {
+                        t = NULL;
+                }
+        }
+        pthread_mutex_unlock(&poller->lock);
+        return t;
+}
+
 static void run_timers(struct poller *poller, struct turn *turn)
 {
+        struct timer *t;
         uint64_t now;
 
-        if (cds_list_empty(&poller->timers))
+        if (first_due(poller) == UINT64_MAX)
                 return;
         now = now_usec();
-        while (!cds_list_empty(&poller->timers)) {
-                struct timer *t = cds_list_first_entry(&poller->timers, struct timer, link);
-
-                if (t->due > now)
-                        return;
-                timer_clear(t);
+        while ((t = take_due(poller, now)))
                 t->fn(t, turn);
-        }
 }
 
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
 {
         struct epoll_event events[BATCH];
+        eventfd_t woken;
         int n;
 
         n = epoll_wait(poller->epoll_fd, events, BATCH, timeout_until(poller, max_usec));
@@ -73,7 +111,10 @@ int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
         for (int i = 0; i < n; i++) {
                 struct watch *watch = events[i].data.ptr;
 
-                watch->fn(watch, events[i].events, turn);
+                if (watch)
+                        watch->fn(watch, events[i].events, turn);
+                else
+                        eventfd_read(poller->wake_fd, &woken);
         }
         run_timers(poller, turn);
         return n;
@@ -116,23 +157,38 @@ void watch_stop(struct watch *watch)
         pthread_mutex_unlock(&watch->lock);
 }
 
-void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
-{
-        struct cds_list_head *at;
-
-        timer_clear(timer);
-        timer->due = now_usec() + usec;
-        /* most timers of a bus have the same length: the place is near the end */
-        for (at = poller->timers.prev; at != &poller->timers; at = at->prev)
-                if (cds_list_entry(at, struct timer, link)->due <= timer->due)
-                        break;
-        cds_list_add(&timer->link, at);
-}
-
-void timer_clear(struct timer *timer)
+static void clear_locked(struct timer *timer)
 {
         if (!timer->due)
                 return;
         cds_list_del(&timer->link);
         timer->due = 0;
+}
+
+void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
+{
+        uint64_t due = now_usec() + usec;
+        struct cds_list_head *at;
+
+        pthread_mutex_lock(&poller->lock);
+        clear_locked(timer);
+        timer->due = due;
+        timer->poller = poller;
+        /* most timers of a bus have the same length: the place is near the end */
+        for (at = poller->timers.prev; at != &poller->timers; at = at->prev)
+                if (cds_list_entry(at, struct timer, link)->due <= due)
+                        break;
+        cds_list_add(&timer->link, at);
+        if (at == &poller->timers)
+                eventfd_write(poller->wake_fd, 1);
+        pthread_mutex_unlock(&poller->lock);
+}
+
+void timer_clear(struct timer *timer)
+{
+        if (!timer->poller)
+                return;
+        pthread_mutex_lock(&timer->poller->lock);
+        clear_locked(timer);
+        pthread_mutex_unlock(&timer->poller->lock);
 }

@@ -31,16 +31,23 @@ struct watch {
         uint32_t events; /* what epoll was told */
 };
 
-/* A moment at which something is to be done. Belongs to the poller's thread. */
+/*
+ * A moment at which something is to be done, in the poller's thread. Any thread may set it; one
+ * that clears it from elsewhere must allow for its being called at that very moment: a timer
+ * that something counted owns is cleared by the poller's thread.
+ */
 struct timer {
         uint64_t due; /* CLOCK_MONOTONIC, in microseconds; 0: not set */
         void (*fn)(struct timer *timer, struct turn *turn);
+        struct poller *poller;
         struct cds_list_head link; /* in the poller, earliest first */
 };
 
 struct poller {
         int epoll_fd;
-        struct cds_list_head timers;
+        int wake_fd; /* a timer was set that is due before all others */
+        pthread_mutex_t lock;
+        struct cds_list_head timers; /* by due */
 };
 
 int poller_init(struct poller *poller);

@@ -232,6 +232,11 @@ static bool is_call(const struct envelope *e)
         return e->header.type == HEADER_CALL;
 }
 
+static bool is_reply(const struct envelope *e)
+{
+        return e->header.type == HEADER_RETURN || e->header.type == HEADER_ERROR;
+}
+
 static bool wants_reply(const struct envelope *e)
 {
         return is_call(e) && !(e->header.flags & HEADER_NO_REPLY_EXPECTED);
@@ -275,9 +280,7 @@ static bool expect_reply(struct turn *turn, struct client *sender, struct envelo
 /* Was @e asked for? The slot ends with the first answer, whatever becomes of it. */
 static bool take_reply(struct client *sender, struct envelope *e, struct client *to)
 {
-        if (e->header.type != HEADER_RETURN && e->header.type != HEADER_ERROR)
-                return false;
-        return reply_end(to, sender, e->header.reply_serial);
+        return is_reply(e) && reply_end(to, sender, e->header.reply_serial);
 }
 
 /* The receiver's queue is full, or it is gone: say so to whoever waits because of it. */
@@ -315,6 +318,8 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
         bool requested = take_reply(sender, e, to);
         int r;
 
+        if (is_reply(e) && !requested)
+                return; /* nobody asked: dropped, unlike the reference's session bus */
         if (!expect_reply(turn, sender, e, to))
                 return;
         if (!allowed(turn, sender, e, to, requested, true))
@@ -396,6 +401,11 @@ static void unknown_destination(struct turn *turn, struct client *sender, struct
 
 static void to_bus(struct turn *turn, struct client *sender, struct envelope *e, bool judged)
 {
+        if (e->header.type > HEADER_SIGNAL) {
+                notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
+                             "Messages of the unknown type %u are not delivered", e->header.type);
+                return;
+        }
         if (judged && !allowed(turn, sender, e, NULL, false, true))
                 return;
         turn->bus->local->call(turn, sender, e);
@@ -426,7 +436,10 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
         }
         to = bus_find(bus, name, h->destination.len);
         route_monitors(turn, &sender->peer, sender->peer.id, e, to);
-        if (to)
+        if (h->type > HEADER_SIGNAL)
+                notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
+                             "Messages of the unknown type %u are not delivered", h->type);
+        else if (to)
                 route_unicast(turn, sender, e, to);
         else if (!activation_wanted(bus, e) || !activation_enqueue(turn, sender, e))
                 unknown_destination(turn, sender, e);

@@ -90,6 +90,25 @@ static void report(const struct busconfig *config)
                          config->warnings[i].line, config->warnings[i].text);
 }
 
+/* How often to look for calls whose time is up: late by an eighth of it at most. */
+static uint64_t expire_usec(const struct daemon *d)
+{
+        uint64_t eighth = d->bus.limits.reply_timeout / 8 * 1000;
+
+        return MAX((uint64_t)5000, MIN(eighth, (uint64_t)1000000));
+}
+
+static void expire(struct timer *timer, struct turn *turn)
+{
+        struct daemon *d = container_of(timer, struct daemon, expire);
+
+        turn_write(turn);
+        bus_expire_replies(turn, now_usec());
+        turn_commit(turn);
+        turn_release(turn);
+        timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
+}
+
 int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
 {
         struct bus *bus = &d->bus;
@@ -100,6 +119,11 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
                 return error_fold(r);
         bus->limits = config->limits;
         memcpy(bus->limit_origin, config->limit_origin, sizeof(bus->limit_origin));
+        d->expire.fn = expire;
+        if (config->limits.reply_timeout != LIMIT_NEVER)
+                timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
+        else
+                timer_clear(&d->expire);
         report(config);
         return 0;
 }
@@ -223,6 +247,7 @@ static void stop_workers(struct daemon *d)
         daemon_unwatch_files(d);
         for (unsigned int i = 1; i < d->n_workers; i++)
                 worker_stop(&d->workers[i]);
+        timer_clear(&d->expire);
         watch_stop(&d->signals);
         closep(&d->signal_fd);
         for (unsigned int i = d->n_workers; i > 0; i--)

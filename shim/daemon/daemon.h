@@ -34,6 +34,7 @@ struct daemon {
         int inotify_fd;
         struct watch changes;
         struct timer settle; /* set while files are still changing */
+        struct timer expire; /* set while replies can come too late */
         const char *pidfile; /* ours to remove; NULL: none */
         int tell; /* parent of a fork waits here; -1: none */
 };

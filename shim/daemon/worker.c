@@ -59,7 +59,7 @@ int worker_init(struct worker *worker, struct bus *bus, unsigned int slot)
 {
         int r;
 
-        *worker = (struct worker){ .adopt.event_fd = -1, .poller.epoll_fd = -1 };
+        *worker = (struct worker){ .adopt.event_fd = -1, .poller = { .epoll_fd = -1, .wake_fd = -1 } };
         CDS_INIT_LIST_HEAD(&worker->conns);
         CDS_INIT_LIST_HEAD(&worker->adopt.list);
         pthread_mutex_init(&worker->adopt.lock, NULL);

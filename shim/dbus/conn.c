@@ -157,25 +157,30 @@ static int keep_rest(struct conn *conn, const uint8_t *data, size_t n)
         return 0;
 }
 
+/* The conversation proved another identity than the kernel's: that of a cookie, or none. */
+static int identify(struct conn *conn, struct turn *turn)
+{
+        _cleanup_(creds_unrefp) struct creds *creds = NULL;
+        int r;
+
+        if (conn->auth->has_uid)
+                r = creds_of_uid(&creds, conn->auth->uid);
+        else
+                r = creds_anonymous(&creds, conn->client.creds);
+        return error_fold(r ? r : client_identify(turn, &conn->client, creds));
+}
+
 static const char *authenticated(struct conn *conn, struct turn *turn)
 {
         struct client *client = &conn->client;
         const struct auth *auth = conn->auth;
         struct policy_verdict verdict;
-        struct creds *creds;
 
         if (!auth->has_uid && !conn->config->allow_anonymous)
                 return "anonymous clients are not allowed here";
         turn_write(turn);
-        if (auth->has_uid && !client->creds->has_uid) {
-                if (creds_of_uid(&creds, auth->uid))
-                        return "not enough memory";
-                if (client_identify(turn, client, creds)) {
-                        creds_unref(creds);
-                        return "not enough memory";
-                }
-                creds_unref(creds);
-        }
+        if (auth->has_uid != client->creds->has_uid && identify(conn, turn))
+                return "not enough memory";
         if (client->creds->has_uid) {
                 const struct policy_creds pc = {
                         .uid = client->creds->uid,

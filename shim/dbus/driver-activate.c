@@ -23,7 +23,7 @@ void driver_list_activatable_names(struct call *call)
         writer_open(&w, 'a', NULL);
         writer_string(&w, BUS_NAME);
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_update_activation_environment(struct call *call)

@@ -28,7 +28,7 @@ static void get_machine_id(struct call *call)
 
 static const struct driver_method peer_methods[] = {
         { "GetMachineId", "", "s", NULL, NULL, DRIVER_ANY_PATH | DRIVER_NEW, get_machine_id },
-        { "Ping", "", "", NULL, NULL, DRIVER_ANY_PATH | DRIVER_ACK | DRIVER_NEW, ping },
+        { "Ping", "", "", NULL, NULL, DRIVER_ANY_PATH | DRIVER_NEW, ping },
         {},
 };
 
@@ -94,7 +94,7 @@ static void get(struct call *call)
                 return;
         driver_reply(&w, call, "v");
         write_property(call, &w, p);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 static void get_all(struct call *call)
@@ -114,7 +114,7 @@ static void get_all(struct call *call)
                 writer_close(&w);
         }
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 static void set(struct call *call)

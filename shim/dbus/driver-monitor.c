@@ -93,7 +93,7 @@ static void become_monitor(struct call *call)
 }
 
 static const struct driver_method methods[] = {
-        { "BecomeMonitor", "asu", "", NULL, NULL, DRIVER_WRITES | DRIVER_PRIVILEGED | DRIVER_ACK,
+        { "BecomeMonitor", "asu", "", NULL, NULL, DRIVER_WRITES | DRIVER_PRIVILEGED,
           become_monitor },
         {},
 };

@@ -102,7 +102,7 @@ static void count_names(struct bus *bus, struct client *client)
 
 void driver_request_name(struct call *call)
 {
-        struct name_change change;
+        struct name_change change = NAME_CHANGE_NULL;
         enum name_result result;
         const char *name;
         uint32_t flags;
@@ -126,7 +126,7 @@ void driver_request_name(struct call *call)
 
 void driver_release_name(struct call *call)
 {
-        struct name_change change;
+        struct name_change change = NAME_CHANGE_NULL;
         const char *name;
         size_t n;
         int r;
@@ -149,7 +149,7 @@ void driver_name_has_owner(struct call *call)
         name = driver_string(call, &n);
         driver_reply(&w, call, "b");
         writer_bool(&w, strcmp(name, BUS_NAME) == 0 || bus_find(call->bus, name, n));
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_get_name_owner(struct call *call)
@@ -188,7 +188,7 @@ void driver_list_queued_owners(struct call *call)
                         writer_string(&w, client_of_owner(o->owner)->name);
         }
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_list_names(struct call *call)
@@ -208,7 +208,7 @@ void driver_list_names(struct call *call)
                 if (name_primary(name))
                         writer_string(&w, name->text);
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_get_id(struct call *call)

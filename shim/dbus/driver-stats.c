@@ -29,7 +29,7 @@ static void get_stats(struct call *call)
         writer_dict_u32(&w, "PeakBusNames", bus->peak_names);
         writer_dict_u32(&w, "PeakBusNamesPerConnection", bus->peak_names_per_client);
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 static void get_connection_stats(struct call *call)
@@ -58,7 +58,7 @@ static void get_connection_stats(struct call *call)
         writer_dict_u32(&w, "OutgoingBytes", client->peer.queued_bytes);
         writer_dict_u32(&w, "OutgoingFDs", client->peer.queued_fds);
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 static void write_rules(struct writer *w, const struct client *client)
@@ -88,7 +88,7 @@ static void get_all_match_rules(struct call *call)
                 if (client->state == CLIENT_ACTIVE)
                         write_rules(&w, client);
         writer_close(&w);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 static const struct driver_method methods[] = {

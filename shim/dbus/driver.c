@@ -27,13 +27,22 @@ void driver_reply(struct writer *w, struct call *call, const char *signature)
         writer_body(w, signature);
 }
 
+/* Unlike the reference, which answers with a value all the same. */
+void driver_send(struct writer *w, struct call *call)
+{
+        if (call->e->header.flags & HEADER_NO_REPLY_EXPECTED)
+                writer_deinit(w);
+        else
+                notice_send(w, call->turn, call->sender);
+}
+
 void driver_reply_u32(struct call *call, uint32_t v)
 {
         struct writer w;
 
         driver_reply(&w, call, "u");
         writer_u32(&w, v);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_reply_string(struct call *call, const char *s)
@@ -42,18 +51,15 @@ void driver_reply_string(struct call *call, const char *s)
 
         driver_reply(&w, call, "s");
         writer_string(&w, s);
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
-/* As the reference does: an acknowledgement is left out where none is wanted. */
 void driver_reply_empty(struct call *call)
 {
         struct writer w;
 
-        if (call->e->header.flags & HEADER_NO_REPLY_EXPECTED)
-                return;
         driver_reply(&w, call, "");
-        notice_send(&w, call->turn, call->sender);
+        driver_send(&w, call);
 }
 
 void driver_error(struct call *call, enum outcome outcome, const char *format, ...)
@@ -121,7 +127,7 @@ static const struct driver_method *find(struct call *call, const char *interface
         const struct driver_method *m;
         bool local = !call->e->header.destination.off;
 
-        *known = !interface;
+        *known = !interface || local;
         for (size_t i = 0; i < ARRAY_SIZE(interfaces); i++) {
                 if ((!canonical && !interfaces[i]->any_path) ||
                     (local && interfaces[i] != &driver_peer) ||
@@ -215,12 +221,8 @@ static void driver_call(struct turn *turn, struct client *sender, struct envelop
                 driver_activation_signal(&call);
                 return;
         }
-        if (e->header.type != HEADER_CALL) {
-                if (e->header.type > HEADER_SIGNAL)
-                        driver_error(&call, OUTCOME_ACCESS_DENIED, "Unknown message type %u",
-                                     e->header.type);
+        if (e->header.type != HEADER_CALL)
                 return;
-        }
         reader_init_message(&call.args, &e->header, e->data);
         dispatch(&call);
 }
@@ -238,12 +240,12 @@ static const struct driver_method methods[] = {
         { "ReleaseName", "s", "u", NULL, NULL, WRITES, driver_release_name },
         { "StartServiceByName", "su", "u", NULL, NULL, WRITES, driver_start_service_by_name },
         { "UpdateActivationEnvironment", "a{ss}", "", NULL, NULL,
-          DRIVER_WRITES | DRIVER_PRIVILEGED | DRIVER_ACK, driver_update_activation_environment },
+          DRIVER_WRITES | DRIVER_PRIVILEGED, driver_update_activation_environment },
         { "NameHasOwner", "s", "b", NULL, NULL, ANY, driver_name_has_owner },
         { "ListNames", "", "as", NULL, NULL, ANY, driver_list_names },
         { "ListActivatableNames", "", "as", NULL, NULL, WRITES, driver_list_activatable_names },
-        { "AddMatch", "s", "", NULL, NULL, WRITES | DRIVER_ACK, driver_add_match },
-        { "RemoveMatch", "s", "", NULL, NULL, WRITES | DRIVER_ACK, driver_remove_match },
+        { "AddMatch", "s", "", NULL, NULL, WRITES, driver_add_match },
+        { "RemoveMatch", "s", "", NULL, NULL, WRITES, driver_remove_match },
         { "GetNameOwner", "s", "s", NULL, NULL, ANY, driver_get_name_owner },
         { "ListQueuedOwners", "s", "as", NULL, NULL, ANY, driver_list_queued_owners },
         { "GetConnectionUnixUser", "s", "u", NULL, NULL, ANY, driver_get_connection_unix_user },

@@ -32,8 +32,7 @@ enum {
         DRIVER_ANY_PATH = 1 << 0,   /* answers on every object path */
         DRIVER_WRITES = 1 << 1,     /* needs the guard's write side */
         DRIVER_PRIVILEGED = 1 << 2, /* the bus's own user and root only */
-        DRIVER_ACK = 1 << 3,        /* the reply is an empty acknowledgement: not sent if unwanted */
-        DRIVER_NEW = 1 << 4,        /* may be called before Hello */
+        DRIVER_NEW = 1 << 3,        /* may be called before Hello */
 };
 
 struct driver_method {
@@ -104,8 +103,11 @@ void driver_get_id(struct call *call);
 /* driver_activation_signal() - ActivationFailure from systemd; other signals mean nothing to us */
 void driver_activation_signal(struct call *call);
 
-/* driver_reply() - begin the answer to a call; end with notice_send(w, call->turn, call->sender) */
+/* driver_reply() - begin the answer to a call */
 void driver_reply(struct writer *w, struct call *call, const char *signature);
+
+/* driver_send() - end it; not sent to a caller that expects none. Consumes @w. */
+void driver_send(struct writer *w, struct call *call);
 void driver_reply_u32(struct call *call, uint32_t v);
 void driver_reply_string(struct call *call, const char *s);
 void driver_reply_empty(struct call *call);
