@@ -99,6 +99,13 @@ static void run_timers(struct poller *poller, struct turn *turn)
                 t->fn(t, turn);
 }
 
+void poller_enter(struct poller *poller)
+{
+        pthread_mutex_lock(&poller->lock);
+        poller->thread = pthread_self();
+        pthread_mutex_unlock(&poller->lock);
+}
+
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
 {
         struct epoll_event events[BATCH];
@@ -179,7 +186,7 @@ void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
                 if (cds_list_entry(at, struct timer, link)->due <= due)
                         break;
         cds_list_add(&timer->link, at);
-        if (at == &poller->timers)
+        if (at == &poller->timers && !pthread_equal(poller->thread, pthread_self()))
                 eventfd_write(poller->wake_fd, 1);
         pthread_mutex_unlock(&poller->lock);
 }

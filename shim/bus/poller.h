@@ -45,6 +45,7 @@ struct timer {
 
 struct poller {
         int epoll_fd;
+        pthread_t thread; /* that runs it */
         int wake_fd; /* a timer was set that is due before all others */
         pthread_mutex_t lock;
         struct cds_list_head timers; /* by due */
@@ -52,6 +53,9 @@ struct poller {
 
 int poller_init(struct poller *poller);
 void poller_deinit(struct poller *poller);
+
+/* poller_enter() - from now on this thread runs it */
+void poller_enter(struct poller *poller);
 
 /**
  * poller_wait() - wait once and call what is ready

@@ -102,6 +102,7 @@ int worker_run(struct worker *worker)
         uint64_t wait = UINT64_MAX;
         int r;
 
+        poller_enter(&worker->poller);
         while (!atomic_load_explicit(&worker->stop, memory_order_relaxed)) {
                 r = poller_wait(&worker->poller, &worker->turn, wait);
                 if (r < 0)
