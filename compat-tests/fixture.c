@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +23,7 @@
 #include "compat-tests/scenario.h"
 
 #define ARGUMENTS_MAX 64
+#define ADDRESS_FD    60        /* where the daemon finds the pipe for its address */
 
 static const char *const alarming[] = {
         "AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:",
@@ -284,23 +287,51 @@ static void collect_arguments(struct bus *bus, char **argv, int address_fd)
         argv[n] = NULL;
 }
 
+/* pass_sockets() - as systemd does: from descriptor 3 on */
+static void pass_sockets(const struct bus *bus)
+{
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        unsigned int i;
+        char number[16];
+
+        for (i = 0; i < bus->options->sockets; i++) {
+                snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket%u", bus->dir, i);
+                if (socket(AF_UNIX, SOCK_STREAM, 0) != (int)(3 + i) ||
+                    bind(3 + i, (struct sockaddr *)&sa, sizeof(sa)) || listen(3 + i, 16))
+                        _exit(126);
+        }
+        if (!i)
+                return;
+        snprintf(number, sizeof(number), "%u", i);
+        setenv("LISTEN_FDS", number, 1);
+        snprintf(number, sizeof(number), "%d", getpid());
+        setenv("LISTEN_PID", number, 1);
+}
+
+static void redirect(const struct bus *bus, const char *name, int fd)
+{
+        char *path = bus_path(bus, name);
+        int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+
+        dup2(file, fd);
+        free(path);
+}
+
 static _Noreturn void become_daemon(struct bus *bus, int address_fd)
 {
-        char *argv[ARGUMENTS_MAX], *log = bus_path(bus, "log");
-        int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644), out;
+        char *argv[ARGUMENTS_MAX];
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         clean_environment(bus);
-        collect_arguments(bus, argv, address_fd);
-        free(log);
-        log = bus_path(bus, "out");
-        out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0644);
+        collect_arguments(bus, argv, address_fd < 0 ? -1 : ADDRESS_FD);
         dup2(open("/dev/null", O_RDONLY), 0);
-        dup2(out, 1);
-        dup2(fd, 2);
-        close_range(3, address_fd < 0 ? ~0U : (unsigned int)address_fd - 1, 0);
+        redirect(bus, "out", 1);
+        redirect(bus, "log", 2);
         if (address_fd >= 0)
-                close_range(address_fd + 1, ~0U, 0);
+                dup2(address_fd, ADDRESS_FD);
+        close_range(3, ADDRESS_FD - 1, 0);
+        close_range(address_fd < 0 ? ADDRESS_FD : ADDRESS_FD + 1, ~0U, 0);
+        pass_sockets(bus);
         execvp(argv[0], argv);
         dprintf(2, "cannot execute %s: %s\n", argv[0], strerror(errno));
         _exit(127);

@@ -32,6 +32,7 @@ struct bus_options {
         const char *const *files;       /* name, content, name, content, NULL; below ${dir} */
         const char *const *arguments;   /* more of them, NULL at the end */
         const char *const *environment; /* NAME=VALUE, NULL at the end */
+        unsigned int sockets;           /* pass so many, listening at ${dir}/socket0 and on */
         bool no_address;                /* do not ask for one, nor wait */
         bool no_fd_check;               /* descriptors may stay open (activated services) */
         bool own_arguments;             /* `arguments` is all that is given */
