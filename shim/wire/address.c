@@ -100,7 +100,9 @@ int address_next(struct address *out, const char **text)
 
 bool address_is(const struct address *a, const char *transport)
 {
-        return a->transport_n == strlen(transport) && !memcmp(a->transport, transport, a->transport_n);
+        size_t n = strlen(transport);
+
+        return a->transport_n == n && !memcmp(a->transport, transport, n);
 }
 
 static int unescape(char *buf, size_t size, const char *s, const char *end)

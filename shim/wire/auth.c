@@ -39,8 +39,9 @@ enum command {
 };
 
 static const char *const commands[] = {
-        [COMMAND_AUTH] = "AUTH", [COMMAND_CANCEL] = "CANCEL", [COMMAND_BEGIN] = "BEGIN",
-        [COMMAND_DATA] = "DATA", [COMMAND_ERROR] = "ERROR",   [COMMAND_NEGOTIATE] = "NEGOTIATE_UNIX_FD",
+        [COMMAND_AUTH] = "AUTH",   [COMMAND_CANCEL] = "CANCEL",
+        [COMMAND_BEGIN] = "BEGIN", [COMMAND_DATA] = "DATA",
+        [COMMAND_ERROR] = "ERROR", [COMMAND_NEGOTIATE] = "NEGOTIATE_UNIX_FD",
 };
 
 /* In the order in which REJECTED names them. */
@@ -313,8 +314,8 @@ static int in_wait_data(struct auth *auth, struct reply *reply, enum command com
 static int negotiate_fds(struct auth *auth, struct reply *reply)
 {
         if (!auth->config.fds)
-                return refuse(reply, "Unix FD passing not supported, not authenticated or otherwise "
-                                     "not possible");
+                return refuse(reply, "Unix FD passing not supported, not authenticated or "
+                                     "otherwise not possible");
         auth->fds = true;
         answer(reply, "AGREE_UNIX_FD\r\n");
         return 0;

@@ -362,7 +362,6 @@ static int walk_args(struct walk *w, const char *sig, size_t n, struct body_args
         uint32_t start;
         int r;
 
-        args->n = 0;
         for (; sig < last; sig = stop) {
                 bool single = type_is_basic(*sig) || *sig == 'v';
 
@@ -384,6 +383,10 @@ int body_validate(const char *signature, size_t siglen, bool swap, const uint8_t
 
         if (n > TYPE_MESSAGE_MAX)
                 return WIRE_E_MESSAGE_SIZE;
+        if (args)
+                args->n = 0;
+        if (!siglen)
+                return n ? WIRE_E_TRAILING : 0;
         walk_init(&w, swap, body, 0, n);
         scope_init(w.scope, signature, siglen);
         r = args ? walk_args(&w, signature, siglen, args)

@@ -30,7 +30,7 @@ struct body_args {
 
 /**
  * body_validate() - judge a body
- * @signature:  its valid signature, need not be NUL-terminated
+ * @signature:  its valid signature, need not be NUL-terminated; may be NULL if empty
  * @siglen:     length of the signature, at most TYPE_SIGNATURE_MAX
  * @swap:       the body's byte order is not ours
  * @body:       the body; alignment is counted from here

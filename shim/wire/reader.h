@@ -7,9 +7,9 @@
  * What it is     Typed reads from a body that body_validate() has accepted.
  * How            A cursor over signature and bytes. Containers are entered and left; what was not
  *                read of one when it is left is stepped over.
- * Promise        Each call returns 0, or a positive WIRE_E_* and then has not moved: WIRE_E_MISMATCH
- *                if something else is there, or nothing. Strings are borrowed from the body and
- *                end in a NUL.
+ * Promise        Each call returns 0, or a positive WIRE_E_* and then has not moved:
+ *                WIRE_E_MISMATCH if something else is there, or nothing. Strings are borrowed from
+ *                the body and end in a NUL.
  */
 
 #include <stdbool.h>

@@ -31,7 +31,8 @@
 #define BUSY     "ERROR \"Sent AUTH while another AUTH in progress\"\r\n"
 #define LATE     "ERROR \"Sent AUTH while expecting BEGIN\"\r\n"
 #define LATE_D   "ERROR \"Sent DATA while expecting BEGIN\"\r\n"
-#define NO_FDS   "ERROR \"Unix FD passing not supported, not authenticated or otherwise not possible\"\r\n"
+#define NO_FDS                                                                                     \
+        "ERROR \"Unix FD passing not supported, not authenticated or otherwise not possible\"\r\n"
 
 /* "1000" and its neighbour, "root", in hex */
 #define ME    "31303030"
@@ -297,7 +298,7 @@ static int fixed_challenge(struct auth_challenge *out, void *ctx, const char *us
 
 /* "ctx 7 00112233445566778899aabbccddeeff" */
 #define CHALLENGE                                                                                  \
-        "DATA 6374782037203030313132323333343435353636"                                              \
+        "DATA 6374782037203030313132323333343435353636"                                            \
         "373738383939616162626363646465656666\r\n"
 
 /* hex of "cafe " and of sha1("00112233445566778899aabbccddeeff:cafe:c0ffee") */

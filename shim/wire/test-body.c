@@ -138,6 +138,17 @@ START_TEST(a_body_cut_or_continued_is_refused)
 }
 END_TEST
 
+START_TEST(without_signature_there_is_no_body)
+{
+        struct body_args args = {.n = 9};
+
+        ck_assert_int_eq(body_validate(NULL, 0, false, NULL, 0, &args), 0);
+        ck_assert_uint_eq(args.n, 0);
+        ck_assert_int_eq(body_validate(NULL, 0, true, (const uint8_t *)"x", 1, NULL),
+                         WIRE_E_TRAILING);
+}
+END_TEST
+
 static int variants(unsigned depth, const char *last, const char *words)
 {
         struct raw raw = {0};
@@ -290,7 +301,8 @@ START_TEST(a_long_element_type_does_not_burn_time)
         /* inner arrays of structs: length, then padding to 8; two words are one element */
         body = realloc(body, n + 8);
         memset(body + 4, 0, n + 4);
-        ck_assert_int_eq(body_validate(sig, strlen(sig), false, body, n + 4, NULL), WIRE_E_TRUNCATED);
+        ck_assert_int_eq(body_validate(sig, strlen(sig), false, body, n + 4, NULL),
+                         WIRE_E_TRUNCATED);
         ck_assert_msg(seconds() - start < 0.5, "took %.2f s", seconds() - start);
         free(body);
 }
@@ -299,6 +311,7 @@ END_TEST
 int main(void)
 {
         return WIRE_RUN("body", bodies_obey_the_rules, a_body_cut_or_continued_is_refused,
+                        without_signature_there_is_no_body,
                         values_nest_64_deep, structs_side_by_side_do_not_nest,
                         long_signatures_are_walked_like_short_ones, arguments_are_found,
                         only_the_first_64_arguments_are_noted,

@@ -140,7 +140,7 @@ END_TEST
 /* Which grammars accept a text, one letter each. */
 static const struct {
         const char *text;
-        const char *accepted; /* p path, i interface, m member, u unique, w well-known, n namespace */
+        const char *accepted; /* path, interface, member, unique, well-known, namespace */
 } names[] = {
         {"", ""},
         {"a", "mn"},

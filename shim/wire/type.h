@@ -51,7 +51,7 @@ static inline bool type_is_fixed(char c)
         return type_infos[(uint8_t)c].size;
 }
 
-/* signature_validate() - 0, or the WIRE_E_SIGNATURE_* rule broken; any number of types, also none */
+/* signature_validate() - 0 or the WIRE_E_SIGNATURE_* rule broken; any number of types, also none */
 int signature_validate(const char *sig, size_t n);
 
 /* signature_validate_single() - the same for exactly one complete type */

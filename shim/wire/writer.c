@@ -332,9 +332,11 @@ static void open_struct(struct writer *w, struct writer_frame *f, struct writer_
 
 static void open_variant(struct writer *w, struct writer_frame *f, const char *contents)
 {
-        size_t n = contents ? strlen(contents) : 0;
+        size_t n;
 
-        if (n >= sizeof(w->sig) - w->sig_n || signature_validate_single(contents ? contents : "", n)) {
+        contents = contents ? contents : "";
+        n = strlen(contents);
+        if (n >= sizeof(w->sig) - w->sig_n || signature_validate_single(contents, n)) {
                 fail(w, -EINVAL);
                 return;
         }
