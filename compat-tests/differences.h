@@ -34,7 +34,4 @@ static const struct difference differences[] = {
         { "mistake-is-located",
           "names what is wrong in a configuration file, not always where",
           "names file and line as well", "whoever has to mend it must find it" },
-        { "surplus-fds",
-          "keeps descriptors beyond a message's count for the messages that follow",
-          "closes them", "descriptors must not end up with a message they were not sent with" },
 };

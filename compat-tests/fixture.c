@@ -44,10 +44,22 @@ void sleep_ms(unsigned int ms)
 
 /* --- texts and files --- */
 
+/* expand_number() - a number, and for hexuid its digits in hex, as EXTERNAL wants them */
+static const char *expand_number(const struct bus *bus, const char *key, char *number)
+{
+        char *hex = number + 32;
+        size_t i;
+
+        sprintf(number, "%d", !strcmp(key, "pid") ? bus->pid
+                              : !strcmp(key, "gid") ? (int)getegid() : (int)geteuid());
+        for (i = 0; number[i]; i++)
+                sprintf(hex + 2 * i, "%02x", number[i]);
+        return strcmp(key, "hexuid") ? number : hex;
+}
+
 static const char *expand_one(const struct bus *bus, const char *key, char *number)
 {
         const char *guid = bus->address ? strstr(bus->address, "guid=") : NULL;
-        size_t i;
 
         if (!strcmp(key, "dir"))
                 return bus->dir;
@@ -59,12 +71,7 @@ static const char *expand_one(const struct bus *bus, const char *key, char *numb
                 return guid ? guid + 5 : "";
         if (!strncmp(key, "env:", 4))
                 return getenv(key + 4) ?: "";
-        sprintf(number, "%d", !strcmp(key, "pid") ? bus->pid
-                              : !strcmp(key, "gid") ? (int)getegid() : (int)geteuid());
-        if (!strcmp(key, "hexuid"))
-                for (i = strlen(number); i--; )
-                        sprintf(number + 32 + 2 * i, "%02x", number[i]);
-        return strcmp(key, "hexuid") ? number : number + 32;
+        return expand_number(bus, key, number);
 }
 
 /**

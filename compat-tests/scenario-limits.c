@@ -215,7 +215,7 @@ static const struct scenario scenarios[] = {
         { "names: RequestName is LimitsExceeded, the unique name counts",
           TALK(NAMES("1") " -> u 1", NAMES("2") " -> u 1", NAMES("3") " -> error LimitsExceeded",
                "a: ReleaseName s com.example.N1 -> u 1", NAMES("3") " -> u 1",
-               NAMES("3") " -> error LimitsExceeded"),
+               NAMES("4") " -> error LimitsExceeded"),
           .options.limits = "max_names_per_connection=3" },
         { "names: a place in a queue counts too",
           TALK("b: RequestName su com.example.N1 0 -> u 1", NAMES("1") " -> u 2",
