@@ -813,16 +813,28 @@ static int add_includer(const struct reader *rd)
         return error_fold(busconfig_note_set(rd->error, rd->error->file, rd->error->line, text));
 }
 
+/* why a file is left out: it may be that one which it includes is bad */
+static int add_skipped(struct reader *rd, const struct reader *child)
+{
+        struct busconfig *config = rd->config;
+        const struct busconfig_note *error = rd->error;
+        bool itself = strcmp(error->file, child->path) == 0;
+        char text[4 * BUSCONFIG_TEXT_MAX];
+
+        snprintf(text, sizeof(text), "%s%s%s", itself ? "" : error->file, itself ? "" : " ",
+                 error->text);
+        return error_fold(busconfig_note_add(&config->skipped, &config->n_skipped, child->path,
+                                             itself ? error->line : 0, text));
+}
+
 /* the file has no effect; what remains is that it was tried, and why it was left out */
 static int leave_out(struct reader *rd, struct reader *child, bool silent)
 {
-        struct busconfig *config = rd->config;
         int r;
 
-        r = busconfig_keep_traces(config, child->config);
+        r = busconfig_keep_traces(rd->config, child->config);
         if (!r && !silent)
-                r = busconfig_note_add(&config->skipped, &config->n_skipped, child->path,
-                                       rd->error->line, rd->error->text);
+                r = add_skipped(rd, child);
         return error_fold(r);
 }
 
