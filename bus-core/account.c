@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define HASH_NONFATAL_OOM 1
+#define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(elt) ((elt)->oom = true)
 #include <uthash.h>
 

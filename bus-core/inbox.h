@@ -34,7 +34,7 @@ struct inbox_entry {
         uint64_t seq;              /* the sender's; breaks ties of one sender */
         struct message *message;   /* counted */
         struct charge charge;
-        uint32_t bytes;            /* what it counts in the receiver's queue */
+        uint32_t bytes; /* what it counts in the receiver's queue */
         uint32_t fds;
 };
 

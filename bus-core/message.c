@@ -18,16 +18,3 @@ void message_deinit(struct message *message)
         message->fds = fdset_free(message->fds);
         message->account = account_unref(message->account);
 }
-
-struct message *message_ref(struct message *message)
-{
-        ref_inc(&message->refs);
-        return message;
-}
-
-struct message *message_unref(struct message *message)
-{
-        if (message && ref_dec(&message->refs))
-                message->free(message);
-        return NULL;
-}

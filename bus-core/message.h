@@ -32,8 +32,18 @@ void message_init(struct message *message, uint32_t size, struct account *accoun
 /* message_deinit() - for @free: drops descriptors and account, not the memory */
 void message_deinit(struct message *message);
 
-struct message *message_ref(struct message *message);
-struct message *message_unref(struct message *message);
+static inline struct message *message_ref(struct message *message)
+{
+        ref_inc(&message->refs);
+        return message;
+}
+
+static inline struct message *message_unref(struct message *message)
+{
+        if (message && ref_dec(&message->refs))
+                message->free(message);
+        return NULL;
+}
 DEFINE_FREEP(struct message, message_unref)
 
 static inline uint32_t message_n_fds(const struct message *message)

@@ -111,11 +111,11 @@ static int charge_beyond_allowance(struct inbox_entry *e, struct peer *to, uint6
         return r == ACCOUNT_E_QUOTA ? PEER_E_QUOTA : r;
 }
 
-static void uncount(struct peer *peer, const struct inbox_entry *e)
+static void uncount(struct peer *peer, uint64_t bytes, uint64_t fds)
 {
-        atomic_fetch_sub_explicit(&peer->queued_bytes, e->bytes, memory_order_relaxed);
-        if (e->fds)
-                atomic_fetch_sub_explicit(&peer->queued_fds, e->fds, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&peer->queued_bytes, bytes, memory_order_relaxed);
+        if (fds)
+                atomic_fetch_sub_explicit(&peer->queued_fds, fds, memory_order_relaxed);
 }
 
 int peer_charge(struct inbox_entry **out, struct peer *to, struct message *message)
@@ -143,11 +143,10 @@ int peer_charge(struct inbox_entry **out, struct peer *to, struct message *messa
                 atomic_fetch_add_explicit(&to->queued_fds, fds, memory_order_relaxed);
         r = charge_beyond_allowance(e, to, before + e->bytes);
         if (r) {
-                uncount(to, e);
+                uncount(to, e->bytes, fds);
                 cache_free(e);
                 return r < 0 ? error_fold(r) : r;
         }
-        message_ref(message);
         *out = e;
         return 0;
 }
@@ -177,6 +176,7 @@ int peer_send(struct peer *from, struct peer *to, struct message *message)
         r = peer_charge(&e, to, message);
         if (r)
                 return r < 0 ? error_fold(r) : r;
+        message_ref(message);
         r = peer_place(from, to, e, &stamp);
         if (r) {
                 peer_release(to, e);
@@ -201,21 +201,29 @@ size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max)
         return n;
 }
 
-void peer_release(struct peer *peer, struct inbox_entry *e)
+static void entry_free(struct inbox_entry *e)
 {
-        uncount(peer, e);
         charge_drop(&e->charge);
         message_unref(e->message);
         cache_free(e);
 }
 
+void peer_release(struct peer *peer, struct inbox_entry *e)
+{
+        uncount(peer, e->bytes, e->fds);
+        entry_free(e);
+}
+
 void peer_release_all(struct peer *peer, struct cds_list_head *entries)
 {
         struct inbox_entry *e, *next;
+        uint64_t bytes = 0, fds = 0;
 
-        cds_list_for_each_entry_safe(e, next, entries, link)
-        {
-                cds_list_del(&e->link);
-                peer_release(peer, e);
+        cds_list_for_each_entry_safe(e, next, entries, link) {
+                bytes += e->bytes;
+                fds += e->fds;
+                entry_free(e);
         }
+        CDS_INIT_LIST_HEAD(entries);
+        uncount(peer, bytes, fds);
 }

@@ -116,6 +116,7 @@ void peer_sync(struct peer *peer, uint64_t stamp);
 
 /**
  * peer_charge() - make an entry for @to and charge it (for tx.c)
+ * @out:        the entry; it owns a reference of @message, which the caller has yet to take
  *
  * Return:      0, PEER_E_FULL, PEER_E_QUOTA, -ENOMEM.
  */

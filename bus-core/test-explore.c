@@ -137,6 +137,7 @@ static void place(struct world *w, struct actor *actor, unsigned to, unsigned me
         struct inbox_entry *e;
 
         assert(peer_charge(&e, receiver, w->messages[message]) == 0);
+        message_ref(w->messages[message]);
         if (peer_place(w->peers[actor->script->peer], receiver, e, &actor->stamp)) {
                 peer_release(receiver, e);
                 actor->stamp = 0;
@@ -241,11 +242,13 @@ static struct inbox_entry *readable(const struct world *w, unsigned peer)
         struct inbox_entry *e;
 
         if (w->fault == FAULT_LAST_FIRST && inbox_front(in))
-                cds_list_for_each_entry_reverse(e, &in->entries,
-                                                link) if (!stamp_is_staged(e->stamp)) return e;
+                cds_list_for_each_entry_reverse(e, &in->entries, link)
+                        if (!stamp_is_staged(e->stamp))
+                                return e;
         if (w->fault == FAULT_OVERTAKE)
-                cds_list_for_each_entry(e, &in->entries,
-                                        link) if (!stamp_is_staged(e->stamp)) return e;
+                cds_list_for_each_entry(e, &in->entries, link)
+                        if (!stamp_is_staged(e->stamp))
+                                return e;
         return inbox_front(in);
 }
 
@@ -476,8 +479,7 @@ static void key_put_peer(struct key *key, const struct world *w, unsigned p)
         key_put(key, peer_now(w->peers[p]));
         key_put(key, w->peers[p]->data.inbox.closed);
         key_put(key, w->known[p]);
-        cds_list_for_each_entry(e, &w->peers[p]->data.inbox.entries, link)
-        {
+        cds_list_for_each_entry(e, &w->peers[p]->data.inbox.entries, link) {
                 key_put(key, kit_tag(e->message) + 1);
                 key_put(key, e->stamp);
                 key_put(key, e->sender);
@@ -595,8 +597,7 @@ void explore(struct verdict *out, const struct scenario *scenario, enum fault fa
         world_init(&x.world, scenario, fault);
         out->interleavings = search(&x, 0);
         world_deinit(&x.world);
-        HASH_ITER(hh, x.seen, seen, next)
-        {
+        HASH_ITER(hh, x.seen, seen, next) {
                 HASH_DEL(x.seen, seen);
                 free(seen);
         }

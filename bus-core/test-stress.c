@@ -121,7 +121,8 @@ static size_t read_some(struct member *m, size_t max)
         peer = m->peer ? peer_ref(m->peer) : NULL;
         if (peer) {
                 n = peer_receive(peer, &got, max);
-                cds_list_for_each_entry(e, &got, link) learn(m, kit_tag(e->message));
+                cds_list_for_each_entry(e, &got, link)
+                        learn(m, kit_tag(e->message));
         }
         pthread_mutex_unlock(&m->lock);
         if (peer)

@@ -14,6 +14,14 @@ static struct tx_slot *tx_slots(struct tx *tx)
         return tx->many ? tx->many : tx->few;
 }
 
+/* One atomic for all entries of a message, before anyone can drop one. */
+static void tx_pay(struct tx *tx)
+{
+        if (tx->owed)
+                ref_add(&tx->message->refs, tx->owed);
+        tx->owed = 0;
+}
+
 static void tx_clear(struct tx *tx)
 {
         tx->many = cache_free(tx->many);
@@ -42,6 +50,7 @@ void tx_init(struct tx *tx, struct peer *from)
         tx->from = from;
         tx->state = TX_OPEN;
         tx->message = NULL;
+        tx->owed = 0;
         tx->n = 0;
         tx->many = NULL;
 }
@@ -59,8 +68,11 @@ int tx_add(struct tx *tx, struct peer *to, struct message *message)
         if (r)
                 return r < 0 ? error_fold(r) : r;
         if (tx->message != message) {
-                tx->message = message;
+                tx_pay(tx);
+                tx->message = message_ref(message);
                 tx->seq = peer_next_seq(tx->from);
+        } else {
+                tx->owed++;
         }
         e->sender = tx->from->id;
         e->seq = tx->seq;
@@ -103,6 +115,7 @@ static inline bool tx_step_inline(struct tx *tx)
 
         switch (tx->state) {
         case TX_OPEN:
+                tx_pay(tx);
                 tx->at = 0;
                 tx->floor = peer_now(tx->from);
                 tx->stamp = tx->floor + 2;
@@ -169,6 +182,7 @@ void tx_abort(struct tx *tx)
         struct tx_slot *slots = tx_slots(tx);
 
         assert(tx->state == TX_OPEN);
+        tx_pay(tx);
         for (size_t i = 0; i < tx->n; i++) {
                 peer_release(slots[i].to, slots[i].entry);
                 peer_unref(slots[i].to);

@@ -56,6 +56,7 @@ struct tx {
         uint64_t stamp;          /* the largest seen; from SYNCING on, that of all entries */
         struct message *message; /* the last one added, and its sequence */
         uint64_t seq;
+        unsigned owed;        /* references of @message that its entries have yet to get */
         size_t n, at;         /* slots in use; the next one of this round */
         struct tx_slot *many; /* instead of @few, when those are not enough */
         struct tx_slot few[TX_FEW];

@@ -14,12 +14,18 @@
 
 typedef _Atomic unsigned ref_t;
 
-static inline void ref_inc(ref_t *r)
+/* ref_add() - @n more references, by a holder of one */
+static inline void ref_add(ref_t *r, unsigned n)
 {
-        unsigned old = atomic_fetch_add_explicit(r, 1, memory_order_relaxed);
+        unsigned old = atomic_fetch_add_explicit(r, n, memory_order_relaxed);
 
         assert(old > 0);
         (void)old;
+}
+
+static inline void ref_inc(ref_t *r)
+{
+        ref_add(r, 1);
 }
 
 /* ref_dec() - drop one reference; true if it was the last */
