@@ -265,15 +265,16 @@ static void check_message(struct talk *t, struct peer *p, char **word, size_t n_
         message_free(expected);
 }
 
-/* settle_all() - until the bus has handled what anybody sent */
-static void settle_all(struct talk *t)
+/* settle_all() - until the bus has handled what anybody (but one) sent */
+static void settle_all(struct talk *t, const struct peer *but)
 {
         struct client *c;
         size_t i;
 
         for (i = 0; i < PEERS_MAX; i++) {
                 c = t->peers[i].client;
-                if (c && c->fd >= 0 && c->unique && !c->mute && client_settle(c))
+                if (c && &t->peers[i] != but && c->fd >= 0 && c->unique && !c->mute &&
+                    client_settle(c))
                         broken(t, "%c has been disconnected", (int)('a' + i));
         }
 }
@@ -283,7 +284,7 @@ static void expect_nothing(struct talk *t, struct peer *p)
         struct message *m;
         int r;
 
-        settle_all(t);
+        settle_all(t, NULL);
         if (p->client->unique && !p->client->mute)
                 client_settle(p->client);
         r = client_receive(p->client, &m, p->client->mute || !p->client->unique ? 50 : 0);
@@ -410,7 +411,7 @@ static void action_refused(struct talk *t, struct peer *p, const char *how)
         client_close(p->client);
 }
 
-/* action_close() - hang up, and let another peer watch until the bus has noticed */
+/* action_close() - hang up when all else is done, and watch until the bus has noticed */
 static void action_close(struct talk *t, struct peer *p)
 {
         struct client *watcher = NULL;
@@ -419,6 +420,7 @@ static void action_close(struct talk *t, struct peer *p)
         bool gone = false;
         size_t i;
 
+        settle_all(t, p);
         client_close(p->client);
         for (i = 0; i < PEERS_MAX && p->client->unique && !watcher; i++)
                 if (t->peers[i].client && t->peers[i].client->unique &&
