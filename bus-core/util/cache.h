@@ -8,10 +8,11 @@
  * Promise        In the steady state neither cache_alloc() nor cache_free() calls malloc.
  * How            Blocks carry their class in front of them, so a block may be freed by another
  *                thread than the one that allocated it. A thread keeps at most CACHE_KEEP bytes
- *                of each class; the rest goes back to malloc. Under a sanitizer, or with
- *                LAMBUS_NO_CACHE in the environment, everything goes to malloc at once, so that
- *                use after free is found.
- * Not promised   Zeroed memory.
+ *                of each class, and a few blocks of the largest; the rest goes back to malloc.
+ *                Under a sanitizer, or with LAMBUS_NO_CACHE in the environment, everything goes to
+ *                malloc at once, so that use after free is found.
+ * Not promised   Zeroed memory. And a thread that allocates what others free always misses: who
+ *                sends should drain.
  */
 
 #include <stdint.h>
