@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Memory
+ *
+ * What it is     The program's memory as the kernel would touch it: a bad address is an error, not
+ *                the death of the program.
+ */
+
+#include <stddef.h>
+
+int memory_read(void *to, const void *from, size_t n);
+int memory_write(void *to, const void *from, size_t n);
+void *memory_scratch(size_t n);
+void memory_scratch_free(void *p, size_t n);

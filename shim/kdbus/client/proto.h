@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Proto
+ *
+ * What it is     What the library in the program's process and the daemon say to each other.
+ * How            A handle is a SOCK_SEQPACKET connection: all that shares it (dup, fork, a socket
+ *                it was passed over) shares the handle, and its end is the handle's end. Requests
+ *                go up the handle, so whoever holds it may command it. Replies come down a channel:
+ *                a socket pair that each thread makes for itself, so that threads and forked
+ *                children on one handle do not take each other's replies. The first request on a
+ *                channel carries the daemon's end of it.
+ *                What comes down the handle itself is one byte while RECV has something to give:
+ *                that is what poll sees. A reply with KDP_DRAIN asks the library to take it.
+ *                Descriptors for the program come with a KDP_NUMBERS reply; the library tells
+ *                which numbers they got (KDP_FDS), and the daemon writes them into the pool.
+ * Trust          The daemon believes none of it. Numbers of processes, users and groups are the
+ *                kernel's (SCM_CREDENTIALS, SO_PEERPIDFD).
+ */
+
+#include <stdint.h>
+
+#define KDP_MAGIC       0x6b646270u
+#define KDP_FDS_MAX     64            /* descriptors with one request */
+#define KDP_INLINE_MAX  (64 * 1024)   /* larger payloads travel in a memfd */
+#define KDP_PACKET_MAX  (160 * 1024)  /* a request with both structures and an inline payload */
+#define KDP_FD_INVALID  0x7fffffff    /* in an item: a descriptor the program does not have */
+
+enum kdp_op {
+        KDP_OPEN = 1,  /* fds: the node's file */
+        KDP_IOCTL,
+        KDP_MMAP,      /* arg: length, protection, flags, offset */
+        KDP_STAT,      /* reply fd: the node's file */
+        KDP_INTERRUPT, /* no reply of its own: the blocked request is answered */
+        KDP_FDS,       /* payload: int32_t numbers */
+};
+
+enum kdp_flags {
+        KDP_NEW_CHANNEL  = 1 << 0, /* request: the first fd is the daemon's end */
+        KDP_PAYLOAD_FILE = 1 << 1, /* request: the next fd holds the payload */
+        KDP_CANCEL       = 1 << 2, /* request: the next fd cancels */
+        KDP_FAULT        = 1 << 3, /* request: the payload could not be read */
+        KDP_BAD_CMD      = 1 << 4, /* request: the structure could not be read */
+        KDP_BAD_MSG      = 1 << 5, /* request: the message could not be read */
+        KDP_DRAIN        = 1 << 8, /* reply: take one byte off the handle */
+        KDP_NUMBERS      = 1 << 9, /* reply: say which numbers the fds got */
+        KDP_STALE        = 1 << 10, /* reply: not this process's channel; make a new one */
+};
+
+struct kdp_request {
+        uint32_t magic;
+        uint32_t op;
+        uint64_t channel; /* as the daemon named it */
+        uint64_t serial;  /* counts up on a channel */
+        uint32_t tid;
+        uint32_t code; /* ioctl */
+        uint32_t flags;
+        uint32_t n_cmd;
+        uint32_t n_msg;
+        uint32_t pad;
+        uint64_t n_payload;
+        uint64_t arg[4];
+        /* cmd, msg, payload; each 8-aligned */
+};
+
+struct kdp_reply {
+        uint64_t channel;
+        uint64_t serial;
+        int32_t error; /* 0 or a negative errno */
+        uint32_t flags;
+        uint32_t n_cmd; /* to be written back */
+        uint32_t n_msg;
+        /* cmd, msg; each 8-aligned */
+};

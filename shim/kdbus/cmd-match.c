@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include "bus-core/util/cleanup.h"
+#include "shim/kdbus/args.h"
+#include "shim/kdbus/handle.h"
+#include "shim/kdbus/kconn.h"
+
+int cmd_match_add(struct cmd *c)
+{
+        ARGS(args, KDBUS_MATCH_REPLACE,
+             {.type = KDBUS_ITEM_BLOOM_MASK, .multiple = true},
+             {.type = KDBUS_ITEM_NAME, .multiple = true},
+             {.type = KDBUS_ITEM_ID, .multiple = true},
+             {.type = KDBUS_ITEM_DST_ID, .multiple = true},
+             {.type = KDBUS_ITEM_NAME_ADD, .multiple = true},
+             {.type = KDBUS_ITEM_NAME_REMOVE, .multiple = true},
+             {.type = KDBUS_ITEM_NAME_CHANGE, .multiple = true},
+             {.type = KDBUS_ITEM_ID_ADD, .multiple = true},
+             {.type = KDBUS_ITEM_ID_REMOVE, .multiple = true});
+        struct kdbus_cmd_match *cmd = c->data;
+        struct kconn *conn = c->handle->conn;
+        int r;
+
+        r = cmd_parse(c, &args, sizeof(*cmd));
+        if (r)
+                return MIN(r, 0);
+        return kmatch_add(&conn->matches, &conn->bus->bloom, cmd->cookie,
+                          cmd->flags & KDBUS_MATCH_REPLACE, args.items, args.items_size);
+}
+
+int cmd_match_remove(struct cmd *c)
+{
+        ARGS(args, 0);
+        struct kdbus_cmd_match *cmd = c->data;
+        int r;
+
+        r = cmd_parse(c, &args, sizeof(*cmd));
+        return r ? MIN(r, 0) : kmatch_remove(&c->handle->conn->matches, cmd->cookie);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Kdbus bus, endpoint, domain
+ *
+ * What it is     A domain is a directory of buses; a bus has a default endpoint, perhaps custom
+ *                ones, and connections; a user is who pays for what it makes.
+ * How            domain > kbus > kep > kconn. Buses and endpoints are counted: a handle on one that
+ *                has been removed keeps the object, marked dead, until the handle closes.
+ * Guard          One thread drives a domain and everything in it (entry_dispatch()).
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <urcu/list.h>
+#include <uthash.h>
+
+#include "shim/kdbus/bloom.h"
+#include "shim/kdbus/kdbus-abi.h"
+#include "shim/kdbus/kname.h"
+#include "shim/kdbus/kpolicy.h"
+#include "shim/kdbus/meta.h"
+#include "shim/kdbus/node.h"
+
+struct kconn;
+struct kentry;
+struct kmsg;
+struct waiter;
+
+struct kuser {
+        struct domain *domain;
+        unsigned n_refs;
+        bool anonymous; /* of one custom endpoint: not in domain->users */
+        uid_t uid;
+        unsigned n_buses, n_conns;
+        UT_hash_handle hh;
+};
+
+struct domain {
+        struct node_tree tree;
+        uint64_t last_id; /* buses and connections draw from one counter */
+        struct kuser *users;
+        struct cds_list_head buses;
+        struct cds_list_head deadlines; /* struct kreply, soonest first */
+        /* the door: a blocked caller is answered; consumes the waiter */
+        void (*wake)(struct waiter *waiter, int error, struct kentry *answer);
+};
+
+struct kbus {
+        unsigned n_refs;
+        bool dead;
+        struct domain *domain;
+        struct cds_list_head link; /* domain->buses */
+        struct kuser *creator;
+        char *name; /* with the uid prefix */
+        uint64_t id;
+        uint8_t id128[16];
+        uint64_t flags;
+        uint64_t access; /* KDBUS_MAKE_ACCESS_* */
+        uid_t uid;
+        gid_t gid;
+        struct bloom_params bloom;
+        uint64_t attach_flags; /* of the maker, for BUS_CREATOR_INFO */
+        struct meta creator_meta;
+        uint64_t last_seq;  /* messages and notifications attempted */
+        uint64_t last_name; /* registration numbers */
+        struct kname *names;
+        struct kconn *conns; /* by id */
+        struct cds_list_head conn_list;
+        struct cds_list_head monitors;
+        struct cds_list_head eps;
+        struct kep *default_ep;
+        struct kpolicy policy;
+};
+
+struct kep {
+        unsigned n_refs;
+        bool dead;
+        bool custom;
+        struct kbus *bus;
+        struct cds_list_head link; /* bus->eps */
+        struct node *node;
+        struct kuser *user; /* custom: the anonymous one that pays for its connections */
+        struct kpolicy policy;
+};
+
+int domain_init(struct domain *domain, const char *dir);
+void domain_deinit(struct domain *domain);
+
+int kuser_get(struct domain *domain, uid_t uid, struct kuser **userp);
+struct kuser *kuser_unref(struct kuser *user);
+struct kuser *kuser_ref(struct kuser *user);
+
+struct kbus_make {
+        const char *name;
+        uint64_t flags, attach_flags;
+        struct bloom_params bloom;
+        uid_t uid, real_uid;
+        gid_t gid;
+};
+
+int kbus_new(struct kbus **busp, struct domain *domain, const struct kbus_make *make);
+struct kbus *kbus_ref(struct kbus *bus);
+struct kbus *kbus_unref(struct kbus *bus);
+void kbus_remove(struct kbus *bus);
+struct kconn *kbus_find(const struct kbus *bus, uint64_t id);
+
+int kep_new(struct kep **epp, struct kbus *bus, const char *name, uint64_t access, uid_t uid,
+            gid_t gid);
+struct kep *kep_ref(struct kep *ep);
+struct kep *kep_unref(struct kep *ep);
+void kep_remove(struct kep *ep);
+
+void kbus_broadcast(struct kbus *bus, struct kconn *src, struct kmsg *msg);
+void kbus_eavesdrop(struct kbus *bus, struct kmsg *msg);
+void kbus_notify_name(struct kbus *bus, uint64_t type, const char *name,
+                      const struct kname_owner *old_owner, uint64_t old_flags,
+                      const struct kname_owner *new_owner, uint64_t new_flags);
+void kbus_notify_id(struct kbus *bus, uint64_t type, uint64_t id, uint64_t flags);
+void kbus_notify_reply(struct kbus *bus, uint64_t type, uint64_t caller, uint64_t cookie);
