@@ -91,12 +91,12 @@ int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *lo
         const struct peer_limits none = { UINT64_MAX, UINT64_MAX };
         int r;
 
-        *bus = (struct bus){ .local = local, .next_id = 1, .next_serial = 1 };
+        *bus = (struct bus){ .local = local, .next_serial = 1 };
         guard_init(&bus->guard, n_workers);
         name_registry_init(&bus->names);
         match_index_init(&bus->rules, resolve_name, bus);
         match_index_init(&bus->monitors, resolve_name, bus);
-        peer_init(&bus->self, 0, NULL, &none, self_free);
+        peer_init(&bus->self, BUS_ID, NULL, &none, self_free);
         limits_init(&bus->limits);
         r = policy_new(&bus->policy);
         if (!r) {

@@ -27,6 +27,8 @@
 #define BUS_PATH "/org/freedesktop/DBus"
 #define BUS_INTERFACE "org.freedesktop.DBus"
 
+#define BUS_ID MATCH_DRIVER /* the peer id of the bus as a sender */
+
 struct activator;
 
 /* A uid with connections. */
@@ -57,10 +59,10 @@ struct bus_keeper {
 
 struct bus {
         struct guard guard;
-        struct peer self; /* the bus as a sender; id 0 */
+        struct peer self; /* the bus as a sender */
         const struct bus_local *local;
         const struct bus_keeper *keeper;
-        _Atomic uint64_t next_id;
+        _Atomic uint64_t next_id; /* of peers; from 0, so that the first client is ":1.0" */
         _Atomic uint32_t next_serial; /* of the bus's own messages */
 
         char id[33];         /* GetId(): 32 hex digits */

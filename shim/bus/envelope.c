@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shim/bus/envelope.h"
+#include "shim/bus/match.h"
 
 static void envelope_free(struct message *message)
 {
@@ -105,7 +106,7 @@ int envelope_of_bus(struct envelope **out, const struct header *header, const ui
         if (r)
                 return error_fold(r);
         e->header = *header;
-        e->sender = 0;
+        e->sender = MATCH_DRIVER;
         e->size = header->size + header->body_size;
         memcpy(e->data, msg, e->size);
         *out = e;

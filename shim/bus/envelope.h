@@ -26,7 +26,7 @@
 struct envelope {
         struct message message;
         struct header header; /* of what stands at @data */
-        uint64_t sender;      /* peer id; 0: the bus itself */
+        uint64_t sender;      /* peer id; MATCH_DRIVER: the bus itself */
         uint8_t *data;
         uint32_t size; /* header and body, bytes */
         _Alignas(8) uint8_t room[];

@@ -159,14 +159,14 @@ static uint64_t unique_name_id(struct match_text name)
         uint64_t id = 0;
         size_t i;
 
-        if (name.n < 4 || memcmp(name.s, ":1.", 3) || name.s[3] == '0')
+        if (name.n < 4 || memcmp(name.s, ":1.", 3) || (name.s[3] == '0' && name.n > 4))
                 return MATCH_NO_OWNER;
         for (i = 3; i < name.n; i++)
                 if (name.s[i] < '0' || name.s[i] > '9' ||
                     __builtin_mul_overflow(id, 10, &id) ||
                     __builtin_add_overflow(id, name.s[i] - '0', &id))
                         return MATCH_NO_OWNER;
-        return id;
+        return id < MATCH_DRIVER ? id : MATCH_NO_OWNER;
 }
 
 /* --- names ------------------------------------------------------------------------------------ */

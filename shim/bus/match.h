@@ -33,7 +33,7 @@
 #include "shim/bus/match-rule.h"
 #include "shim/bus/table.h"
 
-#define MATCH_DRIVER   UINT64_C(0)  /* the peer id of org.freedesktop.DBus */
+#define MATCH_DRIVER   (UINT64_MAX - 1) /* the peer id of org.freedesktop.DBus */
 #define MATCH_NO_OWNER UINT64_MAX   /* no peer: nobody owns the name, or no name is given */
 
 struct match_link;

@@ -239,19 +239,21 @@ START_TEST(a_unique_sender_is_the_peer_of_that_number)
                 uint64_t id;
         } rows[] = {
                 { ":1.1", 1 },
-                { ":1.18446744073709551614", UINT64_MAX - 1 },
+                { ":1.0", 0 },
+                { ":1.18446744073709551613", UINT64_MAX - 2 },
                 { "org.freedesktop.DBus", MATCH_DRIVER },
                 /* peers have no such names */
                 { ":1.18446744073709551615", MATCH_NO_OWNER },
                 { ":1.18446744073709551617", MATCH_NO_OWNER },
-                { ":1.0", MATCH_NO_OWNER },
+                { ":1.00", MATCH_NO_OWNER },
+                { ":1.18446744073709551614", MATCH_NO_OWNER },
                 { ":1.01", MATCH_NO_OWNER },
                 { ":1.1a", MATCH_NO_OWNER },
                 { ":1.1.1", MATCH_NO_OWNER },
                 { ":2.1", MATCH_NO_OWNER },
                 { ":1", MATCH_NO_OWNER },
         };
-        const uint64_t ids[] = { 0, 1, 2, UINT64_MAX - 1, UINT64_MAX };
+        const uint64_t ids[] = { 0, 1, 2, UINT64_MAX - 2, UINT64_MAX - 1, UINT64_MAX };
         struct match_query query;
         char text[64];
         size_t i, j;

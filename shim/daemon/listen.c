@@ -101,7 +101,7 @@ static char *format_address(const char *head, const char *value, size_t n)
 
 static int fail(char *why, int r, const char *what, const char *detail)
 {
-        snprintf(why, LISTEN_WHY_MAX, "%s%s%s%s%s", what, detail ? " \"" : "", detail ? detail : "",
+        snprintf(why, LISTEN_WHY_MAX, "%s%s%.300s%s%s", what, detail ? " \"" : "", detail ? detail : "",
                  detail ? "\": " : ": ", strerror(-r));
         return error_origin(r);
 }
@@ -359,7 +359,7 @@ static int listen_tcp(struct listeners *all, const struct address *a, bool nonce
                                                  : AF_INET6;
         r = getaddrinfo(strcmp(tcp.bind, "*") ? tcp.bind : NULL, tcp.port, &hints, &list);
         if (r) {
-                snprintf(why, LISTEN_WHY_MAX, "Failed to look up host/port: \"%s:%s\": %s", tcp.bind,
+                snprintf(why, LISTEN_WHY_MAX, "Failed to look up host/port: \"%.200s:%s\": %s", tcp.bind,
                          tcp.port, gai_strerror(r));
                 return error_origin(-EINVAL);
         }
