@@ -102,19 +102,15 @@ static bool name_below(struct policy_text name, struct policy_text prefix)
 
 /* ---- what a rule says on a message ---- */
 
-/* does the rule match every message, whatever it is? Then none before it matters. */
-static bool rule_is_total(const struct policy_rule *rule)
+/*
+ * Does the rule make dbus-daemon forget all rules of its kind before it? It takes a rule that asks
+ * for no name, type or header field for one that matches always, although the flags below may
+ * still keep it from matching.
+ */
+static bool rule_forgets(const struct policy_rule *rule)
 {
-        if (rule->name.ptr)
-                return false;
-        if (rule->kind == POLICY_OWN)
-                return true;
-        if (rule->type || rule->interface.ptr || rule->member.ptr || rule->path.ptr ||
-            rule->error.ptr || rule->broadcast || rule->min_fds || rule->max_fds < POLICY_MAX_FDS)
-                return false;
-        if (rule->allow)
-                return rule->eavesdrop || (rule->kind == POLICY_SEND && !rule->requested_reply);
-        return rule->requested_reply && !(rule->kind == POLICY_RECEIVE && rule->eavesdrop);
+        return !rule->name.ptr && !rule->type && !rule->interface.ptr && !rule->member.ptr &&
+               !rule->path.ptr && !rule->error.ptr;
 }
 
 /*
@@ -310,14 +306,14 @@ static void ruleset_index(struct ruleset *set)
         }
 }
 
-/* take over @rules, of one kind and in order, without those that cannot matter */
+/* take over @rules, of one kind and in order, without those that are forgotten */
 static int ruleset_init(struct ruleset *set, const struct policy_rule **rules, size_t n)
 {
         size_t i, start = 0;
         int r;
 
         for (i = 0; i < n; ++i)
-                if (rule_is_total(rules[i]))
+                if (rule_forgets(rules[i]))
                         start = i;
         memmove(rules, rules + start, (n - start) * sizeof(*rules));
         set->rules = rules;
@@ -458,7 +454,7 @@ bool policy_can_own(const struct policy_list *list, struct policy_text name,
  *              name to own
  * @fn:         called for each, or NULL to count only
  *
- * Slow: it walks the list. Rules before one that always matches are not named.
+ * Slow: it walks the list. Rules that are forgotten are not named.
  *
  * Return:      how many matched.
  */
@@ -485,7 +481,7 @@ size_t policy_explain(const struct policy_list *list, enum policy_kind kind,
 /**
  * policy_list_at() - rule number @i of a kind, in the order in which they override each other
  *
- * Rules that cannot matter are left out.
+ * Rules that are forgotten are left out.
  *
  * Return:      NULL behind the last.
  */
@@ -570,7 +566,17 @@ static int list_fill(struct policy_list *list)
         return 0;
 }
 
-/* an empty list whose key has only those credentials that some rule asks for */
+static int gid_compare(const void *a, const void *b)
+{
+        uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+        return x < y ? -1 : x > y;
+}
+
+/*
+ * An empty list whose key has only those credentials that some rule asks for. Groups are merged
+ * by their numbers, as dbus-daemon does, whichever is the primary one.
+ */
 static int list_alloc(struct policy_list **listp, struct policy *policy,
                       const struct policy_creds *creds)
 {
@@ -589,6 +595,7 @@ static int list_alloc(struct policy_list **listp, struct policy *policy,
         for (i = 0; i < creds->n_gids; ++i)
                 if (policy_run(policy, POLICY_GROUP, creds->gids[i]).n > 0)
                         list->key[list->n_key++] = creds->gids[i];
+        qsort(list->key + 2, list->n_key - 2, sizeof(*list->key), gid_compare);
         *listp = list;
         return 0;
 }

@@ -15,7 +15,11 @@
  * Promise        1. The last rule of the list that matches decides; if none does, the answer is
  *                   no.
  *                2. The verdict names the rule that decided, and the rule knows its file and line.
- *                3. The verdicts are those of dbus-daemon 1.14, but for what is not promised below.
+ *                3. The verdicts are those of dbus-daemon 1.14, so also this: a rule about sending
+ *                   or receiving that asks for no name, type or header field makes all such
+ *                   rules before it forgotten, even for messages that it does not match itself
+ *                   (for it asks for a broadcast, descriptors, eavesdropping, or a reply that
+ *                   was or was not requested).
  * How            policy.c keeps the rules, policy-list.c judges. Each rule has its place in the
  *                list as a number. A list is sorted once into buckets by what a rule asks for:
  *                destination name, destination prefix, interface, or nothing of these. A message
@@ -23,10 +27,6 @@
  *                general one; the match with the highest number over all buckets decides. Rules
  *                that stand before one that always matches are left out, so a list that allows
  *                everything is one comparison.
- * Not promised   dbus-daemon 1.14 also forgets the rules before one that asks only for a number
- *                of descriptors, a broadcast, a requested reply or eavesdropping, as if that
- *                rule matched always; then `<deny send_broadcast="true"/>` denies everything.
- *                Here such a rule decides over the messages that it describes, no others.
  * Guard          A sealed policy and a list are immutable and may be asked by any thread. Counts
  *                are atomic; the cache of lists has a lock of its own, taken last.
  */
@@ -120,7 +120,7 @@ bool policy_asks_console(const struct policy *policy);
 /* what a connection is judged by */
 struct policy_creds {
         uid_t uid;
-        const gid_t *gids; /* all groups, the primary one among them, in the kernel's order */
+        const gid_t *gids; /* all groups, the primary one among them, in any order */
         size_t n_gids;
         bool at_console;
 };
