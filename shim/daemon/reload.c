@@ -44,7 +44,7 @@ int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
         struct busconfig *config;
         int r;
 
-        service_notify("RELOADING=1");
+        service_notify_reloading();
         r = busconfig_read(&config, d->options.config_file, 0, &note);
         if (r) {
                 snprintf(why, size, "%s line %u: %s", note.file ? note.file : d->options.config_file,

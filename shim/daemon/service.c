@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 
 #include "bus-core/core.h"
 #include "shim/bus/log.h"
+#include "shim/bus/poller.h"
 #include "shim/daemon/service.h"
 
 #define FDS_WANTED 65536
@@ -186,6 +188,11 @@ void service_log(enum options_log log, const char *type)
 void service_notify(const char *state)
 {
         sd_notify(0, state);
+}
+
+void service_notify_reloading(void)
+{
+        sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, now_usec());
 }
 
 int service_print(int fd, const char *line)

@@ -40,5 +40,8 @@ void service_log(enum options_log log, const char *type);
 /* service_notify() - to systemd, if it listens */
 void service_notify(const char *state);
 
+/* service_notify_reloading() - with the time, which a unit of Type=notify-reload wants to know */
+void service_notify_reloading(void);
+
 /* service_print() - one line to a descriptor given on the command line */
 int service_print(int fd, const char *line);
