@@ -19,8 +19,8 @@
 #define OPEN   "a! open", "a! nul"
 #define ENTER  "a> NEGOTIATE_UNIX_FD", "a< AGREE_UNIX_FD", "a> BEGIN", "a! hello", "a: GetId -> s *"
 
-static const struct bus_options cookie = { .auth = "DBUS_COOKIE_SHA1" };
-static const struct bus_options anonymous = { .auth = "ANONYMOUS", .extra = "<allow_anonymous/>" };
+#define COOKIE    .options = { .auth = "DBUS_COOKIE_SHA1" }
+#define ANONYMOUS .options = { .auth = "ANONYMOUS", .extra = "<allow_anonymous/>" }
 
 /* the handshake of sd-bus, one write, cut at every byte */
 static void cut_anywhere(struct bus *bus)
@@ -194,18 +194,18 @@ static const struct scenario scenarios[] = {
           TALK("a! connect", "a! hello", "@ sleep 500", "a: GetId -> s *"),
           .options.limits = "auth_timeout=400" },
         { "ANONYMOUS is let in if it is allowed",
-          TALK(OPEN, "a> AUTH ANONYMOUS 6869", "a< OK *", ENTER), .options = anonymous },
+          TALK(OPEN, "a> AUTH ANONYMOUS 6869", "a< OK *", ENTER), ANONYMOUS },
         { "ANONYMOUS is turned away after BEGIN if it is not allowed",
           TALK(OPEN, "a> AUTH ANONYMOUS", "a< OK *", "a> BEGIN", "a? closed"),
           .options.auth = "ANONYMOUS" },
         { "ANONYMOUS has no uid",
           TALK(OPEN, "a> AUTH ANONYMOUS", "a< OK *", "a> BEGIN", "a! hello",
-               "a: GetConnectionUnixUser s $a -> error Failed"), .options = anonymous },
+               "a: GetConnectionUnixUser s $a -> error Failed"), ANONYMOUS },
         { "DBUS_COOKIE_SHA1 names a cookie and a challenge",
           TALK(OPEN, "a> AUTH DBUS_COOKIE_SHA1 ${hexuid}", "a< DATA *", "a> DATA 6162",
-               "a< REJECTED DBUS_COOKIE_SHA1"), .options = cookie },
+               "a< REJECTED DBUS_COOKIE_SHA1"), COOKIE },
         { "DBUS_COOKIE_SHA1 keeps its cookies to its user", .run = cookies_are_private,
-          .options = cookie },
+          COOKIE },
         { "over tcp descriptors cannot be negotiated",
           TALK("a! open", "a! nul", "a> AUTH ANONYMOUS", "a< OK *", "a> NEGOTIATE_UNIX_FD",
                "a< ERROR*", "a> BEGIN", "a! hello", "a: GetId -> s *"),
