@@ -118,18 +118,28 @@ static void uncount(struct peer *peer, uint64_t bytes, uint64_t fds)
                 atomic_fetch_sub_explicit(&peer->queued_fds, fds, memory_order_relaxed);
 }
 
+/*
+ * Others stop at the ceiling. The bus itself, whom nobody charges, stops at twice that: a client
+ * that does not read cannot make it keep signals without end, and nobody else can fill a queue so
+ * far that the bus is refused.
+ */
+static bool is_full(const struct peer *to, bool for_bus)
+{
+        uint64_t bytes = atomic_load_explicit(&to->queued_bytes, memory_order_relaxed);
+        uint64_t fds = atomic_load_explicit(&to->queued_fds, memory_order_relaxed);
+
+        return bytes >> for_bus > to->limits.bytes || fds >> for_bus > to->limits.fds;
+}
+
 int peer_charge(struct inbox_entry **out, struct peer *to, struct message *message)
 {
         uint32_t fds = message_n_fds(message);
         struct inbox_entry *e;
-        uint64_t before, fds_before;
+        uint64_t before;
         int r;
 
-        before = atomic_load_explicit(&to->queued_bytes, memory_order_relaxed);
-        fds_before = atomic_load_explicit(&to->queued_fds, memory_order_relaxed);
-        if (message->account && (before > to->limits.bytes || fds_before > to->limits.fds))
+        if (is_full(to, !message->account))
                 return PEER_E_FULL;
-
         e = cache_alloc(sizeof(*e));
         if (!e)
                 return error_origin(-ENOMEM);

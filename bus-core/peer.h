@@ -35,7 +35,10 @@ enum {
         PEER_E_QUOTA,  /* the sender's share of the receiver's account is used up */
 };
 
-/* The ceilings of one queue. A queue is full when it holds more than this already. */
+/*
+ * The ceilings of one queue. A queue is full when it holds more than this already; for messages of
+ * the bus itself (no account), when it holds more than twice this.
+ */
 struct peer_limits {
         uint64_t bytes;
         uint64_t fds;

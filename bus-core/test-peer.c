@@ -222,10 +222,29 @@ START_TEST(the_bus_itself_is_never_charged)
         _cleanup_(message_unrefp) struct message *m = kit_message(5, CHARGED, NULL);
 
         setup();
-        b->limits.bytes = 10;
         for (int i = 0; i < 3; i++)
                 ck_assert_int_eq(peer_send(a, b, m), 0);
+        ck_assert_uint_eq(b->queued_bytes, 3 * CHARGED);
         ck_assert_uint_eq(bob->used[ACCOUNT_BYTES], 0);
+        teardown();
+}
+END_TEST
+
+START_TEST(the_bus_itself_may_fill_a_queue_twice_as_far)
+{
+        _cleanup_(message_unrefp) struct message *m = kit_message(5, 500, NULL);
+
+        setup();
+        b->limits.bytes = 1000;
+        while (send_sized(a, b, 500) == 0)
+                ;
+        ck_assert_uint_eq(b->queued_bytes, 1500);
+        ck_assert_int_eq(peer_send(a, b, m), 0);
+        ck_assert_int_eq(peer_send(a, b, m), 0);
+        ck_assert_uint_eq(b->queued_bytes, 2500);
+        ck_assert_int_eq(peer_send(a, b, m), PEER_E_FULL);
+        b->limits.bytes = UINT64_MAX;
+        ck_assert_int_eq(peer_send(a, b, m), 0);
         teardown();
 }
 END_TEST
@@ -312,7 +331,8 @@ int main(void)
                 {closing_drops_what_waits_and_may_be_repeated}, {the_allowance_asks_no_account},
                 {descriptors_are_charged_from_the_first}, {a_queue_over_its_ceiling_is_full},
                 {a_sender_cannot_use_up_the_receivers_account}, {a_refused_message_leaves_no_trace},
-                {the_bus_itself_is_never_charged}, {a_message_exists_once_however_many_receive_it},
+                {the_bus_itself_is_never_charged}, {the_bus_itself_may_fill_a_queue_twice_as_far},
+                {a_message_exists_once_however_many_receive_it},
                 {any_failed_allocation_of_a_send_changes_nothing},
                 {unicast_allocates_nothing_in_the_steady_state});
 }
