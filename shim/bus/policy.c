@@ -216,6 +216,17 @@ const struct policy_rule *policy_rule_at(const struct policy *policy, size_t i)
         return i < policy->n_rules ? policy->rules[i] : NULL;
 }
 
+/**
+ * policy_merged_at() - the rule with the number @i in the order in which they override each other
+ *
+ * The policy must be sealed. Users, groups and both states of the console stand side by side, the
+ * lower number first.
+ */
+const struct policy_rule *policy_merged_at(const struct policy *policy, size_t i)
+{
+        return i < policy->n_rules ? policy->sorted[i] : NULL;
+}
+
 /* the first rule in sorted order that is not before (context, id) */
 static size_t run_start(const struct policy *policy, enum policy_context context, uint64_t id)
 {
@@ -389,7 +400,10 @@ int policy_rule_print(const struct policy_rule *rule, FILE *out)
         return ferror(out) ? error_origin(-EIO) : 0;
 }
 
-static void print_context(FILE *out, const struct policy_rule *rule)
+/**
+ * policy_rule_print_context() - write which policy the rule belongs to: `user="0"`
+ */
+int policy_rule_print_context(const struct policy_rule *rule, FILE *out)
 {
         switch (rule->context) {
         case POLICY_DEFAULT:
@@ -408,6 +422,7 @@ static void print_context(FILE *out, const struct policy_rule *rule)
                 fprintf(out, "at_console=\"%s\"", rule->context_id ? "true" : "false");
                 break;
         }
+        return ferror(out) ? error_origin(-EIO) : 0;
 }
 
 /**
@@ -433,7 +448,7 @@ int policy_rule_describe(const struct policy_rule *rule, char *buf, size_t n)
                 return error_origin(-errno);
         r = policy_rule_print(rule, out);
         fputs(" in <policy ", out);
-        print_context(out, rule);
+        policy_rule_print_context(rule, out);
         fprintf(out, "> (%s:%u)", rule->file, rule->line);
         if (fclose(out) < 0)
                 return error_origin(-errno);

@@ -115,6 +115,7 @@ int policy_merge(struct policy *into, struct policy *from);
 int policy_seal(struct policy *policy);
 size_t policy_n_rules(const struct policy *policy);
 const struct policy_rule *policy_rule_at(const struct policy *policy, size_t i);
+const struct policy_rule *policy_merged_at(const struct policy *policy, size_t i);
 bool policy_asks_console(const struct policy *policy);
 
 /* what a connection is judged by */
@@ -181,6 +182,7 @@ const struct policy_rule *policy_list_at(const struct policy_list *list, enum po
                                          size_t i);
 
 int policy_rule_print(const struct policy_rule *rule, FILE *out);
+int policy_rule_print_context(const struct policy_rule *rule, FILE *out);
 int policy_rule_describe(const struct policy_rule *rule, char *buf, size_t n);
 
 /* policy_text() - a C string, or NULL, as text */

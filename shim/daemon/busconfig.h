@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "bus-core/util/cleanup.h"
 #include "shim/bus/limits.h"
@@ -101,3 +102,4 @@ DEFINE_FREEP(struct busconfig, busconfig_free)
 void busconfig_note_deinit(struct busconfig_note *note);
 
 const char *busconfig_builtin(bool system);
+int busconfig_print(const struct busconfig *config, FILE *out);

@@ -607,6 +607,44 @@ START_TEST(alone_means_that_nothing_else_is_read)
 }
 END_TEST
 
+START_TEST(the_whole_prints_with_the_origin_of_each_part)
+{
+        static const char *const lines[] = {
+                "type session\n",
+                "listen unix:tmpdir=/tmp\n",
+                "auth EXTERNAL\n",
+                "servicedir /s\n",
+                "limit auth_timeout 5 ms (/root.conf:2)\n",
+                "limit max_replies_per_connection 128 calls (built in)\n",
+                "limit reply_timeout never (built in)\n",
+                "<policy context=\"default\">\n"
+                "  <allow own=\"*\"/> (/root.conf:4)\n"
+                "<policy user=\"0\">\n"
+                "  <deny send_type=\"signal\"/> (/root.conf:3)\n",
+                "file /root.conf\n",
+                "warning /root.conf:4: no user \"nosuch\": the policy is left out\n",
+        };
+        _cleanup_(freep) char *text = NULL;
+        const char *at;
+        size_t n;
+        FILE *out = open_memstream(&text, &n);
+        int i;
+
+        ck_assert_int_eq(parse(BUS("<type>session</type><auth>EXTERNAL</auth>\n"
+                                   "<limit name='auth_timeout'>5</limit>"
+                                   "<servicedir>s</servicedir>\n"
+                                   "<policy user='root'><deny send_type='signal'/></policy>\n"
+                                   "<policy user='nosuch'/>"
+                                   "<policy context='default'><allow own='*'/></policy>")), 0);
+        ck_assert_int_eq(busconfig_print(config, out), 0);
+        fclose(out);
+        for (at = text, i = 0; i < N(lines); i++) {
+                ck_assert_msg((at = strstr(text, lines[i])) != NULL, "%s in %s", lines[i], text);
+                ck_assert(at == text || at[-1] == '\n');
+        }
+}
+END_TEST
+
 START_TEST(the_built_in_configurations_are_good)
 {
         struct policy_creds creds = { .uid = 1 };
@@ -725,6 +763,7 @@ int main(void)
         tcase_add_test(tcase, files_may_include_each_other_hundreds_deep);
         tcase_add_test(tcase, a_missing_root_file_is_told_from_a_bad_one);
         tcase_add_test(tcase, alone_means_that_nothing_else_is_read);
+        tcase_add_test(tcase, the_whole_prints_with_the_origin_of_each_part);
         tcase_add_test(tcase, the_built_in_configurations_are_good);
         tcase_add_loop_test(tcase, the_installed_configurations_are_good, 0, 2);
         tcase_add_test(tcase, each_allocation_may_fail);
