@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * lambusctl
+ *
+ * One tool with verbs. This file finds the verb; see verb.h.
+ */
+
+#include "config.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bus-core/util/error.h"
+#include "tools/verb.h"
+
+static const struct {
+        const char *name;
+        int (*fn)(int argc, char **argv);
+        const char *summary;
+} verbs[] = {
+        { "record", verb_record, "write down what happens on a bus" },
+        { "replay", verb_replay, "act a recording out on another bus" },
+        { "compare", verb_compare, "replay on two buses and show where they differ" },
+};
+
+static int usage(FILE *to)
+{
+        fprintf(to, "Usage: lambusctl VERB [OPTION...]\n\n");
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                fprintf(to, "  %-16s %s\n", verbs[i].name, verbs[i].summary);
+        fprintf(to, "\n'lambusctl VERB --help' tells more about a verb. Exit status: 0 as it should "
+                    "be,\n1 something was found, 2 it could not be done.\n");
+        return to == stdout ? VERB_OK : VERB_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+        error_setup();
+        signal(SIGPIPE, SIG_IGN);
+        if (argc < 2)
+                return usage(stderr);
+        if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))
+                return usage(stdout);
+        if (!strcmp(argv[1], "--version")) {
+                printf("lambusctl " VERSION "\n");
+                return VERB_OK;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+                if (!strcmp(argv[1], verbs[i].name))
+                        return verbs[i].fn(argc - 1, argv + 1);
+        verb_fail("there is no verb '%s'", argv[1]);
+        return usage(stderr);
+}

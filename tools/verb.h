@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Verbs
+ *
+ * What it is     What lambusctl can do. Each verb is one file verb-*.c with one function here and
+ *                one row in the table of lambusctl.c.
+ * How            argv[0] is the verb. The return value is the exit status: 0 it is as it should be,
+ *                1 something was found, 2 it could not be done.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bus-core/util/cleanup.h"
+
+enum {
+        VERB_OK = 0,
+        VERB_FOUND = 1,
+        VERB_FAILED = 2,
+};
+
+int verb_record(int argc, char **argv);
+int verb_replay(int argc, char **argv);
+int verb_compare(int argc, char **argv);
+
+/* verb_fail() - say what went wrong, in the manner of all tools; returns VERB_FAILED */
+_printf_(1, 2) int verb_fail(const char *format, ...);
+
+/* verb_duration() - "90", "90s", "5m", "1h" in nanoseconds; false if it is none */
+bool verb_duration(const char *text, uint64_t *out);
+
+/* verb_size() - "4096", "64K", "16M", "2G" in bytes */
+bool verb_size(const char *text, uint64_t *out);
+
+/* verb_progress() - rewrite the progress line on a terminal; NULL: wipe it */
+void verb_progress(const char *text);
