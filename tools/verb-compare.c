@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * lambusctl compare
+ *
+ * The same recording on two buses, each in a sandbox of its own, one after the other; then what
+ * the peers of both received is held side by side.
+ */
+
+#include "config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bus-core/util/error.h"
+#include "tools/diff.h"
+#include "tools/known.h"
+#include "tools/replay.h"
+#include "tools/report.h"
+#include "tools/sandbox.h"
+#include "tools/verb.h"
+
+#define FORMS_MAX 8
+
+typedef int report_form(const struct report *report, FILE *to);
+
+struct compare {
+        const char *config;
+        struct known known;
+        bool no_known, recorded_pace, quiet;
+        struct {
+                report_form *form;
+                const char *path;
+        } forms[FORMS_MAX];
+        size_t n_forms;
+        struct recording rec;
+        struct report report;
+        const char *now; /* the command that is running, for the progress line */
+};
+
+static int help(void)
+{
+        printf("Usage: lambusctl compare FILE [OPTION...]\n\n"
+               "Replays a recording on two buses and shows what their clients would notice.\n"
+               "Exit status: 0 no unexplained difference, 1 there are some, 2 it failed.\n\n"
+               "      --reference=COMMAND  the one to measure by (default: dbus-daemon)\n"
+               "      --candidate=COMMAND  the other one (default: lambus-daemon)\n"
+               "                           a command line that takes dbus-daemon's options,\n"
+               "                           dbus-broker, or the address of a running bus\n"
+               "      --config=FILE        configuration for both (default: all is allowed)\n"
+               "      --pace=recorded      in the time it took; default: as fast as possible\n"
+               "      --known=FILE         known differences, a JSON file; may be repeated\n"
+               "      --no-known           forget those that are installed\n"
+               "      --json[=FILE], --junit[=FILE], --html[=FILE]\n"
+               "                           the result in that form (default: standard output)\n"
+               "  -q, --quiet              no text, only the exit status and files\n");
+        return VERB_OK;
+}
+
+enum {
+        OPT_HELP = 256,
+        OPT_REFERENCE,
+        OPT_CANDIDATE,
+        OPT_CONFIG,
+        OPT_PACE,
+        OPT_KNOWN,
+        OPT_NO_KNOWN,
+        OPT_JSON,
+        OPT_JUNIT,
+        OPT_HTML,
+};
+
+static const struct option options[] = {
+        { "help", no_argument, NULL, OPT_HELP },
+        { "reference", required_argument, NULL, OPT_REFERENCE },
+        { "candidate", required_argument, NULL, OPT_CANDIDATE },
+        { "config", required_argument, NULL, OPT_CONFIG },
+        { "pace", required_argument, NULL, OPT_PACE },
+        { "known", required_argument, NULL, OPT_KNOWN },
+        { "no-known", no_argument, NULL, OPT_NO_KNOWN },
+        { "json", optional_argument, NULL, OPT_JSON },
+        { "junit", optional_argument, NULL, OPT_JUNIT },
+        { "html", optional_argument, NULL, OPT_HTML },
+        { "quiet", no_argument, NULL, 'q' },
+        { NULL, 0, NULL, 0 },
+};
+
+static int add_form(struct compare *c, report_form *form, const char *path)
+{
+        if (c->n_forms == FORMS_MAX)
+                return verb_fail("too many reports");
+        c->forms[c->n_forms].form = form;
+        c->forms[c->n_forms++].path = path;
+        c->quiet = c->quiet || !path;
+        return 0;
+}
+
+static int load_known(struct compare *c, const char *path)
+{
+        int r = known_load(&c->known, path);
+
+        return r > 0 ? verb_fail("%s", c->known.error) : r ? verb_fail("%s", strerror(-r)) : 0;
+}
+
+static int take_option(struct compare *c, int opt)
+{
+        switch (opt) {
+        case OPT_REFERENCE:
+                c->report.reference.command = optarg;
+                return 0;
+        case OPT_CANDIDATE:
+                c->report.candidate.command = optarg;
+                return 0;
+        case OPT_CONFIG:
+                c->config = optarg;
+                return 0;
+        case OPT_PACE:
+                c->recorded_pace = !strcmp(optarg, "recorded");
+                if (!c->recorded_pace && strcmp(optarg, "fast"))
+                        return verb_fail("--pace: 'recorded' or 'fast', not %s", optarg);
+                return 0;
+        case OPT_KNOWN:
+                return load_known(c, optarg);
+        case OPT_NO_KNOWN:
+                c->no_known = true;
+                return 0;
+        case OPT_JSON:
+                return add_form(c, report_json, optarg);
+        case OPT_JUNIT:
+                return add_form(c, report_junit, optarg);
+        case OPT_HTML:
+                return add_form(c, report_html, optarg);
+        case 'q':
+                c->quiet = true;
+                return 0;
+        case OPT_HELP:
+                help();
+                return -1;
+        default:
+                return VERB_FAILED;
+        }
+}
+
+static void on_progress(void *context, uint64_t done, uint64_t total)
+{
+        const struct compare *c = context;
+        char text[128];
+        int bar = total ? (int)(30 * done / total) : 0;
+
+        snprintf(text, sizeof(text), "%-20.20s [%.*s%.*s] %" PRIu64 "/%" PRIu64, c->now, bar,
+                 "##############################", 30 - bar, "..............................",
+                 done, total);
+        verb_progress(text);
+}
+
+static int run_side(struct compare *c, struct report_side *side)
+{
+        _cleanup_(sandbox_freep) struct sandbox *sandbox = NULL;
+        struct replay_options how = {
+                .recorded_pace = c->recorded_pace,
+                .progress = on_progress,
+                .context = c,
+        };
+        int r;
+
+        c->now = side->command;
+        r = sandbox_start(&sandbox, side->command, c->config, &c->rec);
+        if (r)
+                return verb_fail("%s", r > 0 ? sandbox->error : strerror(-r));
+        how.address = sandbox->address;
+        r = replay_run(&side->result, &c->rec, &how);
+        verb_progress(NULL);
+        if (r < 0)
+                return verb_fail("%s: %s", side->command, strerror(-r));
+        if (r)
+                return verb_fail("%s: %s%s%s", side->command, side->result.error,
+                                 sandbox_running(sandbox) ? "" : "; ", sandbox->error);
+        if (!sandbox_running(sandbox))
+                return verb_fail("%s", sandbox->error);
+        return 0;
+}
+
+static int find_differences(struct compare *c)
+{
+        struct report *report = &c->report;
+        struct diff_list diffs;
+        int r;
+
+        r = diff_transcripts(&diffs, &report->reference.result.transcript,
+                             &report->candidate.result.transcript);
+        if (!r)
+                r = cause_find(&report->causes, &c->rec, &diffs, &report->reference.result,
+                               &report->candidate.result);
+        diff_list_deinit(&diffs);
+        if (r)
+                return verb_fail("comparing: %s", strerror(-r));
+        report->n_unexplained = known_apply(&c->known, &report->causes, report->reference.command,
+                                            report->candidate.command);
+        return 0;
+}
+
+static int write_form(const struct compare *c, report_form *form, const char *path)
+{
+        FILE *to = path ? fopen(path, "we") : stdout;
+        int r;
+
+        if (!to)
+                return verb_fail("%s: %s", path, strerror(errno));
+        r = form(&c->report, to);
+        if (path ? fclose(to) : fflush(to))
+                r = r ? r : -errno;
+        return r ? verb_fail("%s: %s", path ? path : "standard output", strerror(-r)) : 0;
+}
+
+static int write_forms(const struct compare *c)
+{
+        int r = 0;
+
+        for (size_t i = 0; i < c->n_forms && !r; i++)
+                r = write_form(c, c->forms[i].form, c->forms[i].path);
+        if (!r && !c->quiet)
+                r = write_form(c, report_text, NULL);
+        return r;
+}
+
+static void warn_recording(const struct recording *rec)
+{
+        if (rec->truncated)
+                verb_fail("warning: %s ends in the middle of a packet; using what is there",
+                          rec->path);
+        if (!rec->has_meta)
+                verb_fail("warning: %s was not made by lambusctl record: names and rules from "
+                          "before its first message are unknown", rec->path);
+}
+
+static int run(struct compare *c, const char *path)
+{
+        static const char installed[] = DATADIR "/lambus/known-differences.json";
+        int r;
+
+        if (!c->no_known && !access(installed, R_OK)) {
+                r = load_known(c, installed);
+                if (r)
+                        return r;
+        }
+        r = recording_open(&c->rec, path, NULL);
+        if (r)
+                return verb_fail("%s", r > 0 ? c->rec.error : strerror(-r));
+        warn_recording(&c->rec);
+        r = run_side(c, &c->report.reference);
+        if (!r)
+                r = run_side(c, &c->report.candidate);
+        if (!r)
+                r = find_differences(c);
+        if (!r)
+                r = write_forms(c);
+        return r ? r : c->report.n_unexplained ? VERB_FOUND : VERB_OK;
+}
+
+int verb_compare(int argc, char **argv)
+{
+        struct compare c = { .report.reference.command = "dbus-daemon",
+                             .report.candidate.command = "lambus-daemon" };
+        int opt, r = 0;
+
+        c.report.rec = &c.rec;
+        optind = 0;
+        while (!r && (opt = getopt_long(argc, argv, "q", options, NULL)) >= 0)
+                r = take_option(&c, opt);
+        if (!r && optind != argc - 1)
+                r = verb_fail("compare takes one recording; see 'lambusctl compare --help'");
+        if (!r && (replay_result_init(&c.report.reference.result) ||
+                   replay_result_init(&c.report.candidate.result)))
+                r = verb_fail("cannot make a temporary file: %s", strerror(errno));
+        if (!r)
+                r = run(&c, argv[optind]);
+        cause_list_deinit(&c.report.causes);
+        replay_result_deinit(&c.report.reference.result);
+        replay_result_deinit(&c.report.candidate.result);
+        recording_close(&c.rec);
+        known_deinit(&c.known);
+        return MAX(r, 0);
+}
