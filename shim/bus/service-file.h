@@ -9,7 +9,8 @@
  * Promise        The first directory that names a service wins, within a directory the first
  *                file in sorted order. A file that is broken is skipped and reported, never
  *                fatal. A lookup sees the file as it is now: a changed one is read again, and an
- *                unknown name makes the directories be read again (at most once per second).
+ *                unknown name makes the directories be read again (if they changed, else at most once
+ *                per second).
  * How            service-file.c reads one file; service-table.c keeps the table.
  * Guard          A table belongs to one thread at a time. A `service` is counted and immutable.
  */
@@ -70,5 +71,6 @@ DEFINE_FREEP(struct service_table, service_table_free)
 int service_table_add_dir(struct service_table *table, const char *path, unsigned int flags);
 int service_table_scan(struct service_table *table);
 int service_table_find(struct service_table *table, struct service **servicep, const char *name);
+bool service_table_may_have(const struct service_table *table, const char *name);
 size_t service_table_n(const struct service_table *table);
 const struct service *service_table_at(const struct service_table *table, size_t i);

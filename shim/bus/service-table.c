@@ -20,7 +20,8 @@
 
 struct directory {
         char *path;
-        unsigned int flags; /* SERVICE_DIR_* */
+        unsigned int flags;    /* SERVICE_DIR_* */
+        struct timespec mtime; /* before the last look; zero if it was not there */
 };
 
 /* services, sorted by name */
@@ -34,7 +35,8 @@ struct service_table {
         size_t n_dirs;
         struct services services;
         bool scanned;
-        time_t scanned_at; /* CLOCK_MONOTONIC */
+        time_t scanned_at;          /* CLOCK_MONOTONIC */
+        struct timespec scanned_on; /* CLOCK_REALTIME_COARSE, as file systems see it */
         service_report_fn *report;
         void *arg;
         uint64_t *told; /* hashes of the problems that were reported */
@@ -324,6 +326,31 @@ static int scan_dir(struct service_table *table, struct services *new,
         return error_fold(r);
 }
 
+/* Zero for a directory that is not there. */
+static struct timespec changed_on(const struct directory *dir)
+{
+        struct stat st;
+
+        return stat(dir->path, &st) < 0 ? (struct timespec){ 0 } : st.st_mtim;
+}
+
+static bool is_before(struct timespec a, struct timespec b)
+{
+        return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec < b.tv_nsec);
+}
+
+/* Was a file added or removed since the last look? One in the same clock tick cannot be told. */
+static bool is_changed(const struct service_table *table)
+{
+        for (size_t i = 0; i < table->n_dirs; ++i) {
+                struct timespec now = changed_on(&table->dirs[i]);
+
+                if (!same_time(now, table->dirs[i].mtime) || !is_before(now, table->scanned_on))
+                        return true;
+        }
+        return false;
+}
+
 static time_t now_s(void)
 {
         struct timespec now;
@@ -377,8 +404,7 @@ int service_table_add_dir(struct service_table *table, const char *path, unsigne
         if (!grown)
                 return error_origin(-ENOMEM);
         table->dirs = grown;
-        grown[table->n_dirs].flags = flags;
-        grown[table->n_dirs].path = strdup(path);
+        grown[table->n_dirs] = (struct directory){ .path = strdup(path), .flags = flags };
         if (!grown[table->n_dirs].path)
                 return error_origin(-ENOMEM);
         ++table->n_dirs;
@@ -397,7 +423,9 @@ int service_table_scan(struct service_table *table)
         size_t i;
         int r;
 
+        clock_gettime(CLOCK_REALTIME_COARSE, &table->scanned_on);
         for (i = 0; i < table->n_dirs; ++i) {
+                table->dirs[i].mtime = changed_on(&table->dirs[i]);
                 r = scan_dir(table, &new, &table->dirs[i]);
                 if (r)
                         return error_fold(r);
@@ -417,12 +445,18 @@ static bool is_fresh(const struct service *service)
         return stat(service->file, &st) == 0 && same_time(st.st_mtim, service->mtime);
 }
 
+static bool rescan_is_due(const struct service_table *table)
+{
+        return !table->scanned || now_s() - table->scanned_at >= RESCAN_INTERVAL_S ||
+               is_changed(table);
+}
+
 /**
  * service_table_find() - what is known of a service now
  * @servicep:   a reference
  *
- * If its file changed, or if the name is unknown and the last look is a second old, the
- * directories are looked at again.
+ * If its file changed, or if the name is unknown and a directory changed or the last look is a
+ * second old, the directories are looked at again.
  *
  * Return:      0, SERVICE_E_UNKNOWN, or an error.
  */
@@ -432,8 +466,7 @@ int service_table_find(struct service_table *table, struct service **servicep, c
         bool found = services_find(&table->services, &at, name);
         int r;
 
-        if (found ? !is_fresh(table->services.v[at])
-                  : !table->scanned || now_s() - table->scanned_at >= RESCAN_INTERVAL_S) {
+        if (found ? !is_fresh(table->services.v[at]) : rescan_is_due(table)) {
                 r = service_table_scan(table);
                 if (r)
                         return error_fold(r);
@@ -443,6 +476,14 @@ int service_table_find(struct service_table *table, struct service **servicep, c
                 return SERVICE_E_UNKNOWN;
         *servicep = service_ref(table->services.v[at]);
         return 0;
+}
+
+/* service_table_may_have() - would service_table_find() have to look? Changes nothing. */
+bool service_table_may_have(const struct service_table *table, const char *name)
+{
+        size_t at;
+
+        return services_find(&table->services, &at, name) || rescan_is_due(table);
 }
 
 size_t service_table_n(const struct service_table *table)
