@@ -109,18 +109,23 @@ static bool wants_error(const struct header *h)
         return h->type != HEADER_RETURN && h->type != HEADER_ERROR;
 }
 
+void notice_error_named(struct turn *turn, struct client *to, const struct envelope *e,
+                        const char *error_name, const char *text)
+{
+        if (wants_error(&e->header))
+                notice_error_to(turn, to, e->header.serial, error_name, text);
+}
+
 void notice_error(struct turn *turn, struct client *to, const struct envelope *e,
                   enum outcome outcome, const char *format, ...)
 {
         char text[4096];
         va_list ap;
 
-        if (!wants_error(&e->header))
-                return;
         va_start(ap, format);
         vsnprintf(text, sizeof(text), format, ap);
         va_end(ap);
-        notice_error_to(turn, to, e->header.serial, outcome_error_name(outcome), text);
+        notice_error_named(turn, to, e, outcome_error_name(outcome), text);
 }
 
 void notice_owner_changed(struct turn *turn, const char *name, const char *old_owner,

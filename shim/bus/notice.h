@@ -31,7 +31,11 @@ void notice_broadcast(struct writer *w, struct turn *turn);
 void notice_error(struct turn *turn, struct client *to, const struct envelope *e,
                   enum outcome outcome, const char *format, ...) _printf_(5, 6);
 
-/* notice_error_to() - the same for a call that is gone: by serial, with any error name */
+/* notice_error_named() - the same with any error name */
+void notice_error_named(struct turn *turn, struct client *to, const struct envelope *e,
+                        const char *error_name, const char *text);
+
+/* notice_error_to() - the same for a call that is gone: by serial */
 void notice_error_to(struct turn *turn, struct client *to, uint32_t reply_serial,
                      const char *error_name, const char *text);
 
