@@ -238,6 +238,7 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
                                     client->peer.id);
         name_owner_init(&client->names, client->peer.id);
         match_owner_init(&client->rules);
+        CDS_INIT_LIST_HEAD(&client->waits);
         replies_init(&client->replies);
         bus->n_incomplete++;
         return 0;
@@ -443,6 +444,7 @@ void client_monitor(struct turn *turn, struct client *client)
         notice_name(turn, client, "NameLost", client->name);
         notice_owner_changed(turn, client->name, client->name, "");
         match_owner_clear(&bus->rules, &client->rules);
+        activation_forget(client);
         lose_replies(turn, client);
         client->state = CLIENT_MONITOR;
         bus->n_monitors++;
@@ -471,7 +473,7 @@ void client_disconnect(struct turn *turn, struct client *client)
         client->state = CLIENT_GONE;
         if (was == CLIENT_ACTIVE) {
                 notice_owner_changed(turn, client->name, client->name, "");
-                activation_forget(turn, client);
+                activation_forget(client);
                 lose_replies(turn, client);
         }
         user_put(bus, steal(&client->user));

@@ -29,7 +29,9 @@
 
 #define BUS_ID MATCH_DRIVER /* the peer id of the bus as a sender */
 
+struct activation;
 struct activator;
+struct launch;
 
 /* A uid with connections. */
 struct user {
@@ -55,6 +57,17 @@ struct bus_local {
 struct bus_keeper {
         /* reload() - read the configuration again; the turn holds the write side */
         int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
+
+        /*
+         * launch() - start a program, with the write side held: must not wait for it. Tells its
+         * end by activation_ended(), unless abandon() came first. 0, or a negative errno if there
+         * can be no new process.
+         */
+        int (*launch)(struct bus *bus, struct launch **out, struct activation *activation,
+                      const char *name, char *const *argv, char *const *envp);
+
+        /* abandon() - the activation is over: kill the program, or leave it to itself */
+        void (*abandon)(struct bus *bus, struct launch *launch, bool kill);
 };
 
 struct bus {

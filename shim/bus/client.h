@@ -80,6 +80,8 @@ struct client {
         UT_hash_handle hh;        /* by peer.id, in bus->clients */
         bool oom;
 
+        struct cds_list_head waits; /* for activations, see activate.c */
+
         struct replies replies; /* guards itself */
 
         struct { /* atomics: who empties the inbox, see turn.h */

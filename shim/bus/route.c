@@ -129,13 +129,16 @@ static void refuse(struct turn *turn, const struct policy_verdict *verdict, cons
         notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED, "%s", text);
 }
 
-/* May @sender send @e to @to (NULL: the bus itself), and may that receive it? */
+/*
+ * May @sender send @e to @to, and may that receive it? NULL is the bus itself, or a service that is
+ * yet to come: it has just the name that the message is for.
+ */
 static bool allowed(struct turn *turn, struct client *sender, struct envelope *e,
                     struct client *to, bool requested, bool addressed)
 {
-        static const struct policy_text bus_name = { BUS_NAME, sizeof(BUS_NAME) - 1 };
-        const struct policy_peer bus_peer = { .names = &bus_name, .n_names = 1 };
-        struct policy_peer receiver = to ? client_names(to) : bus_peer;
+        const struct policy_text name = policy_span(e, e->header.destination);
+        const struct policy_peer named = { .names = &name, .n_names = 1 };
+        struct policy_peer receiver = to ? client_names(to) : named;
         struct policy_peer from = client_names(sender);
         struct policy_query query = query_of(e, &receiver);
         struct policy_verdict verdict;
@@ -162,6 +165,11 @@ static bool allowed(struct turn *turn, struct client *sender, struct envelope *e
                 return false;
         }
         return true;
+}
+
+bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e)
+{
+        return allowed(turn, sender, e, NULL, false, true);
 }
 
 bool route_refused_by_receiver(const struct client *to, const struct envelope *e)

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/signalfd.h>
 
+#include "shim/bus/activate.h"
 #include "shim/bus/log.h"
+#include "shim/bus/service-file.h"
 #include "shim/daemon/daemon.h"
 #include "shim/daemon/service.h"
 #include "shim/dbus/driver.h"
@@ -37,7 +39,24 @@ static int bus_reload(struct bus *bus, struct turn *turn, char *why, size_t size
         return error_fold(daemon_reload(d, turn, why, size));
 }
 
-static const struct bus_keeper keeper = { .reload = bus_reload };
+static int bus_launch(struct bus *bus, struct launch **out, struct activation *activation,
+                      const char *name, char *const *argv, char *const *envp)
+{
+        struct daemon *d = container_of(bus, struct daemon, bus);
+
+        return error_fold(spawn_launch(&d->spawner, out, activation, name, argv, envp));
+}
+
+static void bus_abandon(struct bus *bus, struct launch *launch, bool kill)
+{
+        spawn_abandon(launch, kill);
+}
+
+static const struct bus_keeper keeper = {
+        .reload = bus_reload,
+        .launch = bus_launch,
+        .abandon = bus_abandon,
+};
 
 int daemon_init(struct daemon *d, const struct options *options)
 {
@@ -109,6 +128,35 @@ static void expire(struct timer *timer, struct turn *turn)
         timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
 }
 
+static void report_service(void *arg, const struct service_problem *problem)
+{
+        if (problem->line)
+                log_line(LOG_WARNING, "%s line %u: %s%s", problem->file, problem->line,
+                         problem->text, problem->skipped ? ": the file is left out" : "");
+        else
+                log_line(LOG_WARNING, "%s %s%s", problem->file, problem->text,
+                         problem->skipped ? ": it is left out" : "");
+}
+
+static int apply_services(struct daemon *d, const struct busconfig *config)
+{
+        _cleanup_(service_table_freep) struct service_table *table = NULL;
+        int r;
+
+        r = service_table_new(&table, report_service, NULL);
+        for (size_t i = 0; !r && i < config->n_servicedirs; i++)
+                r = service_table_add_dir(table, config->servicedirs[i].path,
+                                          config->servicedirs[i].flags);
+        if (!r)
+                r = service_table_scan(table);
+        if (!r)
+                r = activator_configure(d->bus.activator, table, config->servicehelper);
+        if (r)
+                return error_fold(r);
+        table = NULL;
+        return 0;
+}
+
 int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
 {
         struct bus *bus = &d->bus;
@@ -119,6 +167,9 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
                 return error_fold(r);
         bus->limits = config->limits;
         memcpy(bus->limit_origin, config->limit_origin, sizeof(bus->limit_origin));
+        r = apply_services(d, config);
+        if (r)
+                return error_fold(r);
         d->expire.fn = expire;
         if (config->limits.reply_timeout != LIMIT_NEVER)
                 timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
@@ -241,13 +292,27 @@ static int start_workers(struct daemon *d)
         return error_fold(listeners_start(&d->listeners, d->workers, d->n_workers));
 }
 
+/* Whoever waits for a service is told that none will come. */
+static void stop_services(struct daemon *d)
+{
+        struct turn *turn = &d->workers[0].turn;
+
+        turn_write(turn);
+        activator_stop(d->bus.activator, turn);
+        turn_commit(turn);
+        turn_release(turn);
+        turn_drain(turn);
+}
+
 static void stop_workers(struct daemon *d)
 {
         listeners_stop(&d->listeners);
+        stop_services(d);
         daemon_unwatch_files(d);
         for (unsigned int i = 1; i < d->n_workers; i++)
                 worker_stop(&d->workers[i]);
         timer_clear(&d->expire);
+        spawner_deinit(&d->spawner);
         watch_stop(&d->signals);
         closep(&d->signal_fd);
         for (unsigned int i = d->n_workers; i > 0; i--)
@@ -330,9 +395,13 @@ int daemon_serve(struct daemon *d)
         r = start_workers(d);
         if (r)
                 return error_fold(r);
-        turn_write(&d->workers[0].turn);
-        r = daemon_apply(d, &d->workers[0].turn, d->config);
-        turn_release(&d->workers[0].turn);
+        spawner_init(&d->spawner, &d->workers[0].poller, service_logs_to_syslog());
+        r = activator_new(&d->bus.activator, &d->bus, &d->workers[0].poller);
+        if (!r) {
+                turn_write(&d->workers[0].turn);
+                r = daemon_apply(d, &d->workers[0].turn, d->config);
+                turn_release(&d->workers[0].turn);
+        }
         if (!r)
                 r = daemon_watch_files(d);
         if (!r) {

@@ -16,6 +16,7 @@
 #include "shim/daemon/busconfig.h"
 #include "shim/daemon/listen.h"
 #include "shim/daemon/options.h"
+#include "shim/daemon/spawn.h"
 #include "shim/daemon/worker.h"
 #include "shim/wire/auth-cookie.h"
 
@@ -29,6 +30,7 @@ struct daemon {
         unsigned int n_workers;
         bool bus_is_up, listeners_are_up;
 
+        struct spawner spawner;
         int signal_fd;
         struct watch signals;
         int inotify_fd;

@@ -10,6 +10,7 @@
 
 #include "shim/bus/log.h"
 #include "shim/bus/notice.h"
+#include "shim/bus/service-file.h"
 #include "shim/daemon/daemon.h"
 #include "shim/daemon/service.h"
 
@@ -23,7 +24,8 @@ static void watch_dirs(struct daemon *d)
         for (size_t i = 0; i < config->n_dirs; i++)
                 inotify_add_watch(d->inotify_fd, config->dirs[i], CHANGES);
         for (size_t i = 0; i < config->n_servicedirs; i++)
-                inotify_add_watch(d->inotify_fd, config->servicedirs[i].path, CHANGES);
+                if (!(config->servicedirs[i].flags & SERVICE_DIR_UNWATCHED))
+                        inotify_add_watch(d->inotify_fd, config->servicedirs[i].path, CHANGES);
 }
 
 static void announce_services(struct turn *turn)

@@ -185,6 +185,11 @@ void service_log(enum options_log log, const char *type)
         log_set_sink(sink, prefix);
 }
 
+bool service_logs_to_syslog(void)
+{
+        return log_to_syslog;
+}
+
 void service_notify(const char *state)
 {
         sd_notify(0, state);

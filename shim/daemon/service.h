@@ -37,6 +37,9 @@ int service_change_user(const char *user, char *why, size_t size);
 /* service_log() - where log lines go from now on */
 void service_log(enum options_log log, const char *type);
 
+/* service_logs_to_syslog() - then the output of services goes to the journal */
+bool service_logs_to_syslog(void);
+
 /* service_notify() - to systemd, if it listens */
 void service_notify(const char *state);
 

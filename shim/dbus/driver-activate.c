@@ -4,31 +4,73 @@
 
 #include "config.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "shim/bus/activate.h"
+#include "shim/bus/environment.h"
+#include "shim/bus/log.h"
+#include "shim/bus/service-file.h"
 #include "shim/dbus/driver.h"
+
+#define ACTIVATOR_INTERFACE "org.freedesktop.systemd1.Activator"
 
 void driver_start_service_by_name(struct call *call)
 {
-        const char *name = driver_string(call, NULL);
-
-        driver_error(call, OUTCOME_SERVICE_UNKNOWN,
-                     "The name %s was not provided by any .service files", name);
+        activation_start(call->turn, call->sender, call->e, driver_string(call, NULL));
 }
 
 void driver_list_activatable_names(struct call *call)
 {
+        const struct service_table *services = NULL;
+        const struct service *service;
         struct writer w;
 
+        if (call->bus->activator)
+                services = activator_services(call->bus->activator);
         driver_reply(&w, call, "as");
         writer_open(&w, 'a', NULL);
         writer_string(&w, BUS_NAME);
+        for (size_t i = 0; services && (service = service_table_at(services, i)); i++)
+                writer_string(&w, service->name);
         writer_close(&w);
         driver_send(&w, call);
 }
 
+static int read_variables(struct environment *env, struct reader *args)
+{
+        const char *name, *value;
+        int r = 0;
+
+        reader_enter(args, 'a');
+        while (!r && reader_peek(args)) {
+                reader_enter(args, '{');
+                reader_string(args, &name, NULL);
+                reader_string(args, &value, NULL);
+                reader_leave(args);
+                r = environment_set(env, name, value);
+        }
+        return error_fold(r);
+}
+
 void driver_update_activation_environment(struct call *call)
 {
-        driver_reply_empty(call);
+        _cleanup_(environment_deinit) struct environment env = ENVIRONMENT_NULL;
+        struct activator *activator = call->bus->activator;
+        int r;
+
+        if (activator_has_helper(activator)) {
+                driver_error(call, OUTCOME_ACCESS_DENIED,
+                             "Cannot change activation environment on a system bus.");
+                return;
+        }
+        r = read_variables(&env, &call->args);
+        if (!r && env.n)
+                r = activator_update_environment(activator, call->turn, env.entry);
+        if (r)
+                driver_error(call, OUTCOME_NO_MEMORY, "Not enough memory");
+        else
+                driver_reply_empty(call);
 }
 
 void driver_reload_config(struct call *call)
@@ -42,6 +84,37 @@ void driver_reload_config(struct call *call)
                 driver_reply_empty(call);
 }
 
+static bool is(const struct envelope *e, struct span span, const char *text)
+{
+        return span.off && strcmp(envelope_text(e, span), text) == 0;
+}
+
 void driver_activation_signal(struct call *call)
 {
+        const struct envelope *e = call->e;
+        const struct header *h = &e->header;
+        struct client *systemd;
+        char who[CLIENT_DESCRIBE_MAX];
+        const char *unit, *name, *text;
+
+        if (!is(e, h->interface, ACTIVATOR_INTERFACE) || !is(e, h->member, "ActivationFailure"))
+                return;
+        turn_write(call->turn);
+        systemd = bus_find(call->bus, SYSTEMD_NAME, strlen(SYSTEMD_NAME));
+        if (call->sender != systemd || !bus_is_privileged(call->bus, call->sender)) {
+                log_limited(LOG_WARNING, "forged", call->sender->peer.id,
+                            "Ignoring forged ActivationFailure message from connection %s",
+                            client_describe(call->sender, who, sizeof(who)));
+                return;
+        }
+        if (!is(e, h->signature, "sss")) {
+                log_limited(LOG_WARNING, "not sss", call->sender->peer.id,
+                            "Ignoring an ActivationFailure of systemd with wrong arguments");
+                return;
+        }
+        reader_init_message(&call->args, h, e->data);
+        unit = driver_string(call, NULL);
+        name = driver_string(call, NULL);
+        text = driver_string(call, NULL);
+        activation_unit_failed(call->turn, unit, name, text);
 }

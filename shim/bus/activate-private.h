@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of activation share: activate.c, activate-launch.c, activate-systemd.c. */
+
+#include "shim/bus/activate.h"
+#include "shim/bus/environment.h"
+#include "shim/bus/poller.h"
+#include "shim/bus/service-file.h"
+
+enum activation_state {
+        ACTIVATION_NEW,
+        ACTIVATION_AWAITED,
+        ACTIVATION_LAUNCHED,
+        ACTIVATION_UNASKED,
+        ACTIVATION_ASKED,
+};
+
+struct activator {
+        struct bus *bus;
+        struct poller *poller;
+        struct service_table *table; /* NULL: no services */
+        char *helper;                /* NULL: programs are started by the bus itself */
+        bool stopped;
+
+        struct environment environment;
+        struct environment untold; /* what systemd is to hear once it is there */
+
+        struct cds_list_head pending; /* activations, oldest first */
+        size_t n_waiters;
+        struct account *account; /* of the messages that wait */
+        struct timer timer;
+        uint64_t next_due; /* what the timer is set to; UINT64_MAX: not set */
+};
+
+struct activation {
+        struct activator *activator;
+        struct name *name;       /* counted; its ->activation is this */
+        struct service *service; /* counted; NULL if it is AWAITED */
+        enum activation_state state;
+        bool by_helper;
+        struct launch *launch; /* the program while it runs; NULL: none */
+        uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
+        struct cds_list_head link;
+        struct cds_list_head waiters;
+};
+
+/* activation_subject() - for log_limited() */
+static inline uint64_t activation_subject(const struct activation *activation)
+{
+        return activation->name->node.hash;
+}
+
+/* activation_fail() - all who wait are told; the program is killed if @kill. Consumes it. */
+void activation_fail(struct turn *turn, struct activation *activation, const char *error_name,
+                     const char *text, bool kill);
+
+/* activation_launch() - start its program; on failure it has failed, and is gone */
+void activation_launch(struct turn *turn, struct activation *activation, struct client *who);
+
+/* systemd_begin() - ask systemd for its unit, now or when systemd is there */
+void systemd_begin(struct turn *turn, struct activation *activation, struct client *who);
+
+/* systemd_arrived() - tell a new owner of systemd's name what it is to start, and to set */
+void systemd_arrived(struct turn *turn, struct activator *activator, struct client *systemd);
+
+/* systemd_update_environment() - the same for variables; 0 or -ENOMEM and nothing changed */
+int systemd_update_environment(struct turn *turn, struct activator *activator,
+                               char *const *entries);

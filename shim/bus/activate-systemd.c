@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* The protocol by which systemd starts units for a bus, and learns of their environment. */
+
+#include "config.h"
+
+#include <string.h>
+
+#include "shim/bus/activate-private.h"
+#include "shim/bus/log.h"
+#include "shim/bus/notice.h"
+#include "shim/wire/type.h"
+
+#define ACTIVATOR_INTERFACE "org.freedesktop.systemd1.Activator"
+#define MANAGER_INTERFACE   "org.freedesktop.systemd1.Manager"
+#define MANAGER_PATH        "/org/freedesktop/systemd1"
+
+static struct client *find_systemd(const struct bus *bus)
+{
+        return bus_find(bus, SYSTEMD_NAME, strlen(SYSTEMD_NAME));
+}
+
+/* Asked again, systemd does nothing more: so whoever takes its place is asked again. */
+static void ask(struct turn *turn, struct activation *a, struct client *systemd)
+{
+        struct writer w;
+
+        notice_begin(&w, turn, HEADER_SIGNAL, NULL);
+        writer_field(&w, FIELD_DESTINATION, SYSTEMD_NAME);
+        writer_field(&w, FIELD_PATH, BUS_PATH);
+        writer_field(&w, FIELD_INTERFACE, ACTIVATOR_INTERFACE);
+        writer_field(&w, FIELD_MEMBER, "ActivationRequest");
+        writer_body(&w, "s");
+        writer_string(&w, a->service->systemd_service);
+        notice_send(&w, turn, systemd);
+        a->state = ACTIVATION_ASKED;
+}
+
+void systemd_begin(struct turn *turn, struct activation *a, struct client *who)
+{
+        struct client *systemd = find_systemd(turn->bus);
+        char describe[CLIENT_DESCRIBE_MAX];
+
+        log_limited(LOG_INFO, "activating", activation_subject(a),
+                    "%s: service name='%s' unit='%s' requested by %s",
+                    systemd ? "Activating via systemd" : "Activating systemd to hand-off",
+                    a->name->text, a->service->systemd_service,
+                    client_describe(who, describe, sizeof(describe)));
+        a->state = ACTIVATION_UNASKED;
+        if (systemd)
+                ask(turn, a, systemd);
+}
+
+static void set_environment(struct turn *turn, char *const *entries, struct client *systemd)
+{
+        struct writer w;
+
+        notice_begin(&w, turn, HEADER_CALL, NULL);
+        writer_field(&w, FIELD_DESTINATION, SYSTEMD_NAME);
+        writer_field(&w, FIELD_PATH, MANAGER_PATH);
+        writer_field(&w, FIELD_INTERFACE, MANAGER_INTERFACE);
+        writer_field(&w, FIELD_MEMBER, "SetEnvironment");
+        writer_body(&w, "as");
+        writer_open(&w, 'a', NULL);
+        for (; *entries; entries++)
+                writer_string(&w, *entries);
+        writer_close(&w);
+        notice_send(&w, turn, systemd);
+}
+
+int systemd_update_environment(struct turn *turn, struct activator *activator,
+                               char *const *entries)
+{
+        struct client *systemd = find_systemd(turn->bus);
+
+        if (!systemd)
+                return error_fold(environment_merge(&activator->untold, entries));
+        if (*entries)
+                set_environment(turn, entries, systemd);
+        return 0;
+}
+
+void systemd_arrived(struct turn *turn, struct activator *activator, struct client *systemd)
+{
+        struct activation *a;
+
+        if (activator->untold.n)
+                set_environment(turn, activator->untold.entry, systemd);
+        environment_deinit(&activator->untold);
+        cds_list_for_each_entry(a, &activator->pending, link)
+                if (a->state == ACTIVATION_UNASKED || a->state == ACTIVATION_ASKED)
+                        ask(turn, a, systemd);
+}
+
+void activation_unit_failed(struct turn *turn, const char *unit, const char *error_name,
+                            const char *text)
+{
+        struct activator *activator = turn->bus->activator;
+        struct activation *a, *next;
+
+        log_line(LOG_WARNING, "Activation via systemd failed for unit '%s': %s", unit, text);
+        if (!valid_error_name(error_name, strlen(error_name)))
+                error_name = outcome_error_name(OUTCOME_SPAWN_FAILED);
+        cds_list_for_each_entry_safe(a, next, &activator->pending, link)
+                if ((a->state == ACTIVATION_UNASKED || a->state == ACTIVATION_ASKED) &&
+                    strcmp(a->service->systemd_service, unit) == 0)
+                        activation_fail(turn, a, error_name, text, false);
+}
