@@ -659,7 +659,7 @@ static void burst(void) {
 
 static int listen_at(const char *path) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
         if (strlen(path) >= sizeof(address.sun_path))
                 die("%s: too long for a socket", path);
@@ -672,18 +672,23 @@ static int listen_at(const char *path) {
 
 /* Starts the command with the socket as an init system passes it. */
 static pid_t start_with(int listener) {
-        char pid[16];
+        char pid[16], address[200];
         pid_t child = fork();
 
-        if (child)
+        if (child) {
+                setpgid(child, child);
                 return child;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        }
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (dup2(listener, 3) < 0 || fcntl(3, F_SETFD, 0) < 0)
                 _exit(126);
         snprintf(pid, sizeof(pid), "%d", getpid());
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", "1", 1);
+        /* dbus-broker's launcher is a client of the bus, too */
+        snprintf(address, sizeof(address), "unix:path=%s", options.socket);
+        setenv("DBUS_SESSION_BUS_ADDRESS", address, 1);
         execvp(options.command[0], options.command);
         _exit(127);
 }
@@ -704,8 +709,9 @@ static void start(void) {
                 client_open(&c, options.socket);
                 samples[i] = (uint32_t)(now() - t0);
                 client_close(&c);
-                kill(-child, SIGTERM);
+                kill(child, SIGTERM);
                 waitpid(child, NULL, 0);
+                kill(-child, SIGKILL);          /* what it started */
                 close(listener);
         }
         percentiles(&report, samples, options.count);
