@@ -14,6 +14,7 @@
 #include "shim/bus/activate.h"
 #include "shim/bus/bus.h"
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 
 /* --- users ---------------------------------------------------------------------------------- */
@@ -116,6 +117,7 @@ void bus_deinit(struct bus *bus)
         name_registry_deinit(&bus->names);
         guard_deinit(&bus->guard);
         bus->policy = policy_unref(bus->policy);
+        bus->mediation = mediation_free(bus->mediation);
         bus->creds = creds_unref(bus->creds);
         free(bus->type);
         free(bus->address);

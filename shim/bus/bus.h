@@ -32,6 +32,7 @@
 struct activation;
 struct activator;
 struct launch;
+struct mediation;
 
 /* A uid with connections. */
 struct user {
@@ -88,6 +89,7 @@ struct bus {
         struct limits limits;
         struct limit_origin limit_origin[LIMITS_N];
         struct policy *policy;
+        struct mediation *mediation; /* NULL: no security module is on; constant while it runs */
 
         struct name_registry names;
         struct match_index rules;    /* who wants broadcasts, or eavesdrops */

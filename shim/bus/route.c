@@ -6,6 +6,7 @@
 
 #include "shim/bus/activate.h"
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/route.h"
@@ -80,11 +81,30 @@ int route_wanted(struct turn *turn, const struct match_index *index, uint64_t se
 
 /* --- judgement ------------------------------------------------------------------------------ */
 
-#define REFUSAL_MAX 3072
+#define REFUSAL_MAX (ROUTE_DESCRIBE_MAX + 1024)
 
 static const char *or_unset(const struct envelope *e, struct span span)
 {
         return span.off ? envelope_text(e, span) : "(unset)";
+}
+
+void route_describe(char *buf, size_t size, const struct client *sender, const struct envelope *e,
+                    const struct client *to)
+{
+        static const char *const types[] = { "unknown", "method_call", "method_return", "error",
+                                             "signal" };
+        char a[CLIENT_DESCRIBE_MAX], b[CLIENT_DESCRIBE_MAX];
+        const struct header *h = &e->header;
+
+        snprintf(buf, size,
+                 "type=\"%s\", sender=%s interface=\"%s\" member=\"%s\" error name=\"%s\" "
+                 "requested_reply=\"%d\" destination=\"%s\" %s",
+                 types[h->type <= 4 ? h->type : 0], client_describe(sender, a, sizeof(a)),
+                 or_unset(e, h->interface),
+                 or_unset(e, h->member),
+                 or_unset(e, h->error_name), h->reply_serial != 0,
+                 or_unset(e, h->destination),
+                 to ? client_describe(to, b, sizeof(b)) : "(bus)");
 }
 
 /* The sentence for the log and the sender: who, what, to whom, and which rule decided. */
@@ -92,10 +112,7 @@ static void refusal_text(char *buf, size_t size, const struct policy_verdict *ve
                          const char *side, const struct client *sender, const struct envelope *e,
                          const struct client *to, bool show_rule)
 {
-        static const char *const types[] = { "unknown", "method_call", "method_return", "error",
-                                             "signal" };
-        char a[CLIENT_DESCRIBE_MAX], b[CLIENT_DESCRIBE_MAX], rule[512] = "";
-        const struct header *h = &e->header;
+        char message[ROUTE_DESCRIBE_MAX], rule[512] = "";
 
         if (show_rule) {
                 if (verdict->rule)
@@ -103,17 +120,9 @@ static void refusal_text(char *buf, size_t size, const struct policy_verdict *ve
                 else
                         snprintf(rule, sizeof(rule), "no rule allows it");
         }
-        snprintf(buf, size,
-                 "Rejected %s message by the %s's policy%s%s; type=\"%s\", sender=%s "
-                 "interface=\"%s\" member=\"%s\" error name=\"%s\" requested_reply=\"%d\" "
-                 "destination=\"%s\" %s",
-                 side, side[0] == 's' ? "sender" : "receiver", show_rule ? ": " : "", rule,
-                 types[h->type <= 4 ? h->type : 0], client_describe(sender, a, sizeof(a)),
-                 or_unset(e, h->interface),
-                 or_unset(e, h->member),
-                 or_unset(e, h->error_name), h->reply_serial != 0,
-                 or_unset(e, h->destination),
-                 to ? client_describe(to, b, sizeof(b)) : "(bus)");
+        route_describe(message, sizeof(message), sender, e, to);
+        snprintf(buf, size, "Rejected %s message by the %s's policy%s%s; %s", side,
+                 side[0] == 's' ? "sender" : "receiver", show_rule ? ": " : "", rule, message);
 }
 
 /* Tells the sender, and the log, that policy forbids it. */
@@ -143,6 +152,9 @@ static bool allowed(struct turn *turn, struct client *sender, struct envelope *e
         struct policy_query query = query_of(e, &receiver);
         struct policy_verdict verdict;
 
+        if (!mediate_off(turn->bus->mediation) &&
+            !mediation_send(turn, sender, e, to, requested, addressed))
+                return false;
         query.requested_reply = requested;
         query.eavesdropping = !addressed && !query.broadcast;
         if (!policy_can_send(sender->policy, &query, &verdict)) {

@@ -40,6 +40,11 @@ void route_monitors(struct turn *turn, struct peer *from, uint64_t sender_id, st
 /* route_refused_by_receiver() - is the bus's own message kept from @to by its policy? */
 bool route_refused_by_receiver(const struct client *to, const struct envelope *e);
 
+/* route_describe() - who sends what to whom, as refusals tell it; @to NULL: to the bus */
+void route_describe(char *buf, size_t size, const struct client *sender, const struct envelope *e,
+                    const struct client *to);
+#define ROUTE_DESCRIBE_MAX 2560
+
 /* route_wanted() - fill turn->hits with the clients whose rules want a broadcast */
 int route_wanted(struct turn *turn, const struct match_index *index, uint64_t sender_id,
                  const struct envelope *e, const struct client *to, bool eavesdrop);

@@ -68,6 +68,7 @@ int daemon_init(struct daemon *d, const struct options *options)
                 .signals.fd = -1,
                 .inotify_fd = -1,
                 .changes.fd = -1,
+                .policy_events.fd = -1,
                 .tell = -1,
         };
         d->n_workers = options->workers ? options->workers : 1;
@@ -163,6 +164,8 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
         int r;
 
         r = bus_set_policy(bus, config->policy);
+        if (!r)
+                r = daemon_associate(d, config);
         if (r)
                 return error_fold(r);
         bus->limits = config->limits;
@@ -309,6 +312,7 @@ static void stop_workers(struct daemon *d)
         listeners_stop(&d->listeners);
         stop_services(d);
         daemon_unwatch_files(d);
+        daemon_unwatch_mediation(d);
         for (unsigned int i = 1; i < d->n_workers; i++)
                 worker_stop(&d->workers[i]);
         timer_clear(&d->expire);
@@ -367,6 +371,9 @@ static int settle_in(struct daemon *d)
                         strerror(errno));
                 return -EBADF;
         }
+        r = daemon_mediate(d);
+        if (r)
+                return r;
         service_raise_fds();
         if (config->user) {
                 r = service_change_user(config->user, why, sizeof(why));
@@ -404,6 +411,8 @@ int daemon_serve(struct daemon *d)
         }
         if (!r)
                 r = daemon_watch_files(d);
+        if (!r)
+                r = daemon_watch_mediation(d);
         if (!r) {
                 if (d->tell >= 0 && write(d->tell, "", 1) == 1)
                         closep(&d->tell);

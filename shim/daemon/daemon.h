@@ -35,6 +35,7 @@ struct daemon {
         struct watch signals;
         int inotify_fd;
         struct watch changes;
+        struct watch policy_events; /* of a security module */
         struct timer settle; /* set while files are still changing */
         struct timer expire; /* set while replies can come too late */
         const char *pidfile; /* ours to remove; NULL: none */
@@ -60,3 +61,13 @@ int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size);
 /* daemon_watch_files() - reload when configuration or service files change */
 int daemon_watch_files(struct daemon *d);
 void daemon_unwatch_files(struct daemon *d);
+
+/* daemon_mediate() - see which security modules are on (security.c); complains itself */
+int daemon_mediate(struct daemon *d);
+
+/* daemon_associate() - the contexts that the configuration gives to names; write side */
+int daemon_associate(struct daemon *d, const struct busconfig *config);
+
+/* daemon_watch_mediation() - reload when a module loads a new policy */
+int daemon_watch_mediation(struct daemon *d);
+void daemon_unwatch_mediation(struct daemon *d);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 
 /* The credentials behind the name argument: a client's, or the bus's own. NULL: error is sent. */
@@ -117,9 +118,23 @@ void driver_get_adt_audit_session_data(struct call *call)
                              "Could not determine audit session data for the name");
 }
 
+/* The context without a NUL at its end. */
 void driver_get_connection_selinux_security_context(struct call *call)
 {
-        if (target_creds(call))
+        const char *own = mediation_label(call->bus->mediation, "SELinux");
+        const struct creds *creds = target_creds(call);
+        const char *label;
+        struct writer w;
+
+        if (!creds)
+                return;
+        label = creds == call->bus->creds ? own : creds->label;
+        if (!own || !label) {
                 driver_error(call, OUTCOME_SELINUX_CONTEXT_UNKNOWN,
                              "Could not determine security context for the name");
+                return;
+        }
+        driver_reply(&w, call, "ay");
+        writer_bytes(&w, label, strlen(label));
+        driver_send(&w, call);
 }

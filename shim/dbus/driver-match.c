@@ -57,6 +57,10 @@ void driver_add_match(struct call *call)
                              sender->name);
                 return;
         }
+        if (rule->eavesdrop && !driver_may_eavesdrop(call)) {
+                match_rule_free(rule);
+                return;
+        }
         if (match_add(&bus->rules, &sender->rules, rule)) {
                 driver_error(call, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;

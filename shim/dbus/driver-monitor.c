@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 
 struct rules {
@@ -71,11 +72,26 @@ fail:
         return NULL;
 }
 
+bool driver_may_eavesdrop(struct call *call)
+{
+        const struct mediation *m = call->bus->mediation;
+        const char *by;
+
+        if (mediate_off(m) || mediation_eavesdrop(m, call->sender, &by))
+                return true;
+        driver_error(call, OUTCOME_ACCESS_DENIED,
+                     "Connection \"%s\" is not allowed to eavesdrop due to %s policy",
+                     call->sender->name, by);
+        return false;
+}
+
 static void become_monitor(struct call *call)
 {
         struct client *sender = call->sender;
         struct rules *rules;
 
+        if (!driver_may_eavesdrop(call))
+                return;
         rules = parse(call);
         if (!rules)
                 return;

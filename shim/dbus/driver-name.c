@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 #include "shim/wire/type.h"
 
@@ -58,7 +59,16 @@ static bool may_own(struct call *call, const char *name, size_t n)
         struct client *sender = call->sender;
         struct policy_verdict verdict;
         char rule[512] = "no rule allows it", who[CLIENT_DESCRIBE_MAX];
+        const char *by;
 
+        if (!mediate_off(call->bus->mediation) &&
+            !mediation_own(call->bus->mediation, sender, name, &by)) {
+                driver_error(call, OUTCOME_ACCESS_DENIED,
+                             "Connection \"%s\" is not allowed to own the service \"%s\" due to "
+                             "%s policy",
+                             sender->name, name, by);
+                return false;
+        }
         if (policy_can_own(sender->policy, (struct policy_text){ name, n }, &verdict))
                 return true;
         if (verdict.rule)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 
 static const struct driver_interface *const interfaces[] = {
@@ -265,7 +266,11 @@ static void get_features(struct bus *bus, struct writer *w)
 {
         writer_open(w, 'a', NULL);
         writer_string(w, "ActivatableServicesChanged");
+        if (mediation_label(bus->mediation, "AppArmor"))
+                writer_string(w, "AppArmor");
         writer_string(w, "HeaderFiltering");
+        if (mediation_label(bus->mediation, "SELinux"))
+                writer_string(w, "SELinux");
         if (bus->systemd_activation)
                 writer_string(w, "SystemdActivation");
         writer_close(w);

@@ -120,5 +120,8 @@ uint32_t driver_u32(struct call *call);
 /* driver_target() - the client that a name argument means; NULL, and the error is sent */
 struct client *driver_target(struct call *call, const char **name);
 
+/* driver_may_eavesdrop() - do the security modules allow it? If not, the error is sent. */
+bool driver_may_eavesdrop(struct call *call);
+
 /* driver_introspect() - introspection text of an object path; caller frees, NULL: no memory */
 char *driver_introspect(const char *path);

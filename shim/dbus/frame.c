@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/route.h"
 #include "shim/dbus/conn.h"
@@ -78,6 +79,9 @@ static const char *enter_new(struct conn *conn, struct turn *turn, struct envelo
         if (e->header.type != HEADER_CALL || (name && strcmp(name, BUS_NAME) != 0))
                 return "message sent before Hello";
         route_monitors(turn, &conn->client.peer, conn->client.peer.id, e, NULL);
+        if (!mediate_off(turn->bus->mediation) &&
+            !mediation_send(turn, &conn->client, e, NULL, false, true))
+                return NULL;
         turn->bus->local->call(turn, &conn->client, e);
         return NULL;
 }
