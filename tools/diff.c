@@ -275,7 +275,8 @@ static int compare_stream(struct diff_list *out, const struct transcript_entry *
         if (!sorted_a || !sorted_b)
                 return error_origin(-ENOMEM);
         match(sorted_a, n_a, sorted_b, n_b);
-        r = find_disorder(places_a, n_a, places_b, out_of);
+        r = n_a && a->sender == TRANSCRIPT_LATE ? 0
+                                                : find_disorder(places_a, n_a, places_b, out_of);
         if (r)
                 return r;
         note_topics(topics, b, n_b);

@@ -234,12 +234,16 @@ static uint32_t topic_of(const uint8_t *msg, const struct header *h)
 /* which message this is, so that the other replay's transcript calls it the same */
 static void identify(const struct sent *s, const struct header *h, struct transcript_entry *e)
 {
-        if (e->sender != TRANSCRIPT_BUS)
+        if (!transcript_from_bus(e))
                 e->key = s ? s->index : 0;
         else if (h->reply_serial)
                 e->key = UINT64_C(1) << 63 | h->reply_serial;
         e->origin = s ? s->index : 0;
         e->method = s ? s->method + 1 : 0;
+        if (s && s->no_reply && h->reply_serial && transcript_from_bus(e))
+                e->traits |= TRANSCRIPT_UNWANTED;
+        if (s && s->unrequested)
+                e->traits |= TRANSCRIPT_UNREQUESTED;
 }
 
 static int write_down(struct replay *r, struct actor *a, const uint8_t *msg, const struct header *h,
@@ -250,7 +254,7 @@ static int write_down(struct replay *r, struct actor *a, const uint8_t *msg, con
         struct rewrite how = { .name = to_recorded, .context = r, .own_pid = (uint32_t)getpid() };
         int x;
 
-        normal_prepare(&how, h, sender == TRANSCRIPT_BUS,
+        normal_prepare(&how, h, transcript_from_bus(&e),
                        s ? (enum normal_answer)s->answer : NORMAL_PLAIN);
         x = rewrite_message(&r->scratch, msg, h, &how);
         if (x)
@@ -295,7 +299,7 @@ static int got_from_bus(struct replay *r, struct actor *a, const uint8_t *msg,
                 actor_refused(&r->actors[s->destination], a->index, h->reply_serial);
         if (s && s->to_bus)
                 measure(r, s, true, now);
-        return write_down(r, a, msg, h, s, TRANSCRIPT_BUS);
+        return write_down(r, a, msg, h, s, s && s->late ? TRANSCRIPT_LATE : TRANSCRIPT_BUS);
 }
 
 static int got_from_peer(struct replay *r, struct actor *a, const uint8_t *msg,
@@ -459,6 +463,22 @@ static int follow_rules(struct actor *a, const struct op *op)
         return 0;
 }
 
+/* is this a reply to a call that expects none, or that has been answered? */
+static bool is_unrequested(struct replay *r, const struct op *op)
+{
+        struct sent *call;
+        bool answered;
+
+        if (!op->h.reply_serial || op->destination >= r->n_actors)
+                return false;
+        call = sent_find(&r->sent, op->destination, op->h.reply_serial);
+        if (!call)
+                return false;
+        answered = call->answered;
+        call->answered = true;
+        return answered || call->no_reply;
+}
+
 static int send_op(struct replay *r, struct actor *a, struct op *op)
 {
         const struct rewrite how = { .name = to_live, .context = r, .drop_sender = true };
@@ -471,6 +491,10 @@ static int send_op(struct replay *r, struct actor *a, struct op *op)
                 .method = op->method,
                 .type = op->h.type,
                 .to_bus = op->to_bus,
+                .late = op->to_bus ? !op->answered : op->destination >= r->n_actors,
+                .no_reply = op->h.type == HEADER_CALL &&
+                            op->h.flags & HEADER_NO_REPLY_EXPECTED,
+                .unrequested = is_unrequested(r, op),
                 .answer = (uint8_t)(op->to_bus ? normal_answer(op->data, &op->h) : NORMAL_PLAIN),
         };
         int e;
@@ -708,7 +732,7 @@ static int enqueue(struct replay *r, struct actor *a, const struct recorded_mess
         r->queued_bytes += op->n;
         make_active(r, a);
         e = latency_method(&r->result->latency, header_text(m->data, m->h.interface),
-                           header_text(m->data, m->h.member), &op->method);
+                           header_text(m->data, m->h.member) ?: "(reply)", &op->method);
         if (!e && m->h.type == HEADER_SIGNAL && !m->h.destination.off)
                 e = add_signal(r, op);
         return e ? e : await_at_receiver(r, m);

@@ -23,7 +23,11 @@ struct sent {
         uint8_t type;
         uint8_t answer; /* enum normal_answer: what its reply must be normalised for */
         bool to_bus;
+        bool late; /* what the bus answers has no place in the order of what it says */
         bool delivered;
+        bool no_reply;    /* a call that expects none */
+        bool answered;    /* a call that its callee has replied to */
+        bool unrequested; /* a reply that no call waits for */
 };
 
 struct sent_table {

@@ -41,11 +41,12 @@ static int extend_stream(struct transcript *t, const struct transcript_entry *e)
                 s->id = id;
                 HASH_ADD(hh, t->streams, id, sizeof(s->id), s);
         }
-        words[0] = s->digest;
+        words[0] = e->sender == TRANSCRIPT_LATE ? 0 : s->digest;
         words[1] = e->key;
         words[2] = e->digest;
         words[3] = e->kind;
-        s->digest = table_hash(words, sizeof(words));
+        s->digest = table_hash(words, sizeof(words)) +
+                    (e->sender == TRANSCRIPT_LATE ? s->digest : 0);
         s->n++;
         return 0;
 }
