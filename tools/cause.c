@@ -56,6 +56,8 @@ static const char *const kinds[CAUSE_KINDS_] = {
         [CAUSE_ANSWER] = "answer",
         [CAUSE_NO_ANSWER] = "no-answer",
         [CAUSE_SURPLUS_ANSWER] = "surplus-answer",
+        [CAUSE_UNWANTED_ANSWER] = "unwanted-answer",
+        [CAUSE_UNREQUESTED] = "unrequested",
         [CAUSE_OWNER] = "owner",
         [CAUSE_BUS_SIGNAL] = "bus-signal",
         [CAUSE_BUS_ORDER] = "bus-order",
@@ -73,7 +75,7 @@ const char *cause_kind_name(enum cause_kind kind)
 
 static const char *peer_name(const struct finder *f, uint32_t peer)
 {
-        if (peer == TRANSCRIPT_BUS)
+        if (peer == TRANSCRIPT_BUS || peer == TRANSCRIPT_LATE)
                 return "the bus";
         return peer < f->rec->n_peers ? f->rec->peers[peer]->name : "(unknown)";
 }
@@ -178,6 +180,7 @@ static const char *called(const struct finder *f, const struct item *item)
 static const char *describe(struct finder *f, const struct item *item)
 {
         const struct transcript_entry *e = diff_entry(item->diff);
+        const char *args[META_ARGS_MAX + 1];
         char number[32] = "";
 
         if (e->origin)
@@ -185,8 +188,12 @@ static const char *describe(struct finder *f, const struct item *item)
         if (item->said.h.reply_serial)
                 return say(&f->text, "%s%s to %s from %s to %s", number, subject(&item->said),
                            called(f, item), peer_name(f, e->sender), peer_name(f, e->receiver));
-        return say(&f->text, "%s%s %s from %s to %s", number, type_name(&item->said),
-                   subject(&item->said), peer_name(f, e->sender), peer_name(f, e->receiver));
+        say(&f->text, "%s%s %s from %s to %s", number, type_name(&item->said), subject(&item->said),
+            peer_name(f, e->sender), peer_name(f, e->receiver));
+        if (message_field_is(item->said.data, item->said.h.member, "NameOwnerChanged") &&
+            meta_read(item->said.data, &item->said.h, args) == 3)
+                buf_printf(&f->text, " (%s, \"%s\" to \"%s\")", args[0], args[1], args[2]);
+        return buf_text(&f->text);
 }
 
 /* ---- loading ---- */
@@ -249,7 +256,7 @@ static void index_items(struct finder *f)
                 struct item *item = &f->items[i];
                 const struct transcript_entry *e = diff_entry(item->diff);
 
-                if (e->kind != TRANSCRIPT_MESSAGE || e->sender == TRANSCRIPT_BUS)
+                if (e->kind != TRANSCRIPT_MESSAGE || transcript_from_bus(e))
                         continue;
                 if (item->diff->kind == DIFF_MISSING) {
                         item->id = call_id(e->receiver, e->sender, item->said.h.serial);
@@ -305,7 +312,7 @@ static struct item *relative(const struct finder *f, struct item *item, enum dif
                 const struct transcript_entry *e = diff_entry(other->diff);
 
                 if (other != item && !other->settled && other->diff->kind == kind &&
-                    e->kind == TRANSCRIPT_MESSAGE && (e->sender == TRANSCRIPT_BUS) == from_bus)
+                    e->kind == TRANSCRIPT_MESSAGE && transcript_from_bus(e) == from_bus)
                         return other;
         }
         return NULL;
@@ -392,6 +399,31 @@ static int judge_lost(struct finder *f, struct item *item)
                          subject(&item->said));
         return put(f, item, rule ? CAUSE_RULE_IGNORED : CAUSE_LOST, subject(&item->said), title,
                    describe(f, item));
+}
+
+/* "reference" or "candidate": which of both has it */
+static const char *side_name(const struct item *item)
+{
+        return item->diff->kind == DIFF_EXTRA ? "candidate" : "reference";
+}
+
+static int judge_unrequested(struct finder *f, struct item *item)
+{
+        char title[CAUSE_TITLE_MAX];
+
+        snprintf(title, sizeof(title), "only the %s delivers replies that no call waits for",
+                 side_name(item));
+        return put(f, item, CAUSE_UNREQUESTED, side_name(item), title, describe(f, item));
+}
+
+static int judge_unwanted(struct finder *f, struct item *item)
+{
+        char what[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
+
+        snprintf(what, sizeof(what), "%s:%s", side_name(item), called(f, item));
+        snprintf(title, sizeof(title), "only the %s's bus answers %s although it expects no reply",
+                 side_name(item), called(f, item));
+        return put(f, item, CAUSE_UNWANTED_ANSWER, what, title, describe(f, item));
 }
 
 static int judge_missing(struct finder *f, struct item *item)
@@ -486,27 +518,6 @@ static int describe_all(struct buf *to, const struct said *s)
                               s->data + h->size, h->body_size);
 }
 
-/* the first line in which two descriptions differ; "" where one of them has come to its end */
-static void first_difference(const char *a, const char *b, char *place, size_t n_place,
-                             struct buf *example)
-{
-        size_t n_a, n_b;
-
-        for (;;) {
-                n_a = strcspn(a, "\n");
-                n_b = strcspn(b, "\n");
-                if (n_a != n_b || memcmp(a, b, n_a) || !a[n_a])
-                        break;
-                a += n_a + 1;
-                b += n_b + 1;
-        }
-        snprintf(place, n_place, "%.*s", (int)strcspn(n_a ? a : b, "="), n_a ? a : b);
-        place[strlen(place) - (*place && place[strlen(place) - 1] == ' ')] = 0;
-        buf_printf(example, ": reference has %.*s, candidate has %.*s",
-                   n_a ? (int)MIN(n_a, (size_t)300) : 7, n_a ? a : "nothing",
-                   n_b ? (int)MIN(n_b, (size_t)300) : 7, n_b ? b : "nothing");
-}
-
 /* what a place in a body is called in a key: without the indices, so that all elements are one */
 static void strip_indices(char *place)
 {
@@ -521,31 +532,108 @@ static void strip_indices(char *place)
         *to = 0;
 }
 
+#define LINES_MAX 400U
+#define PLACES_MAX 4U /* differences told of one message */
+
+struct line {
+        const char *text;
+        size_t n_place, n;
+};
+
+/* a description as its lines, "place = value" each */
+static size_t split_lines(const char *text, struct line lines[static LINES_MAX])
+{
+        size_t n = 0;
+
+        for (; *text && n < LINES_MAX; n++) {
+                const char *equals = strstr(text, " = ");
+
+                lines[n].text = text;
+                lines[n].n = strcspn(text, "\n");
+                lines[n].n_place = equals ? MIN((size_t)(equals - text), lines[n].n) : lines[n].n;
+                text += lines[n].n + (text[lines[n].n] == '\n');
+        }
+        return n;
+}
+
+static const struct line *find_line(const struct line *lines, size_t n, const struct line *wanted)
+{
+        for (size_t i = 0; i < n; i++)
+                if (lines[i].n_place == wanted->n_place &&
+                    !memcmp(lines[i].text, wanted->text, wanted->n_place))
+                        return &lines[i];
+        return NULL;
+}
+
+static bool same_line(const struct line *a, const struct line *b)
+{
+        return a && b && a->n == b->n && !memcmp(a->text, b->text, a->n);
+}
+
+/* one place in which two messages differ; @a or @b may be NULL */
+static int put_place(struct finder *f, struct item *item, enum cause_kind kind, const char *what,
+                     const struct line *a, const struct line *b)
+{
+        char place[128], key[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
+        const struct line *one = a ? a : b;
+
+        snprintf(place, sizeof(place), "%.*s", (int)one->n_place, one->text);
+        strip_indices(place);
+        snprintf(key, sizeof(key), "%s:%s", what, place);
+        if (kind == CAUSE_ANSWER)
+                snprintf(title, sizeof(title), "the bus answers %s with another value (%s)", what,
+                         place);
+        else
+                snprintf(title, sizeof(title), "%s arrives with another %s", what, place);
+        describe(f, item);
+        buf_printf(&f->text, ": reference has %.*s, candidate has %.*s",
+                   a ? (int)MIN(a->n, (size_t)300) : 7, a ? a->text : "nothing",
+                   b ? (int)MIN(b->n, (size_t)300) : 7, b ? b->text : "nothing");
+        return put(f, item, kind, key, title, buf_text(&f->text));
+}
+
+static int put_places(struct finder *f, struct item *item, enum cause_kind kind, const char *what,
+                      const char *reference, const char *candidate)
+{
+        _cleanup_(freep) struct line *a = calloc(2 * LINES_MAX, sizeof(*a));
+        struct line *b = a + LINES_MAX;
+        size_t n_a, n_b, told = 0;
+        int r = 0;
+
+        if (!a)
+                return error_origin(-ENOMEM);
+        n_a = split_lines(reference, a);
+        n_b = split_lines(candidate, b);
+        for (size_t i = 0; i < n_a && told < PLACES_MAX && !r; i++) {
+                const struct line *other = find_line(b, n_b, &a[i]);
+
+                if (same_line(&a[i], other))
+                        continue;
+                r = put_place(f, item, kind, what, &a[i], other);
+                told++;
+        }
+        for (size_t i = 0; i < n_b && told < PLACES_MAX && !r; i++)
+                if (!find_line(a, n_a, &b[i])) {
+                        r = put_place(f, item, kind, what, NULL, &b[i]);
+                        told++;
+                }
+        if (!told && !r)
+                r = put_place(f, item, kind, what,
+                              &(struct line){ "a long body", 11, 11 }, NULL);
+        return r;
+}
+
 static int judge_contents(struct finder *f, struct item *item, const struct said *candidate,
                           enum cause_kind kind, const char *what)
 {
-        char place[128], key[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
-        struct buf example = BUF_NULL, a = BUF_NULL, b = BUF_NULL;
+        struct buf a = BUF_NULL, b = BUF_NULL;
         int r;
 
         r = describe_all(&a, &item->said);
         if (!r)
                 r = describe_all(&b, candidate);
-        describe(f, item);
-        buf_put(&example, buf_head(&f->text), buf_n(&f->text));
         if (!r)
-                first_difference(buf_text(&a), buf_text(&b), place, sizeof(place), &example);
-        if (!r) {
-                strip_indices(place);
-                snprintf(key, sizeof(key), "%s:%s", what, place);
-                if (kind == CAUSE_ANSWER)
-                        snprintf(title, sizeof(title), "the bus answers %s with another value (%s)",
-                                 what, place);
-                else
-                        snprintf(title, sizeof(title), "%s arrives with another %s", what, place);
-                r = put(f, item, kind, key, title, buf_text(&example));
-        }
-        buf_deinit(&example);
+                r = put_places(f, item, kind, what, buf_text(&a), buf_text(&b));
         buf_deinit(&a);
         buf_deinit(&b);
         return r;
@@ -559,7 +647,7 @@ static struct cause *cause_of_kin(const struct finder *f, struct item *item)
         struct family family = family_of(f, item);
 
         for (size_t i = 0; i < family.n; i++)
-                if (diff_entry(family.first[i].diff)->sender != TRANSCRIPT_BUS &&
+                if (!transcript_from_bus(diff_entry(family.first[i].diff)) &&
                     family.first[i].cause)
                         return family.first[i].cause;
         return NULL;
@@ -600,10 +688,7 @@ static int judge_bus_signal(struct finder *f, struct item *item)
         bool missing = item->diff->kind == DIFF_MISSING;
         const char *member = header_text(item->said.data, item->said.h.member);
         char what[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
-        const char *args[META_ARGS_MAX + 1];
 
-        if (strcmp(member, "NameOwnerChanged") || meta_read(item->said.data, &item->said.h, args) != 3)
-                args[0] = NULL;
         snprintf(what, sizeof(what), "%s:%s", member, missing ? "missing" : "surplus");
         snprintf(title, sizeof(title), "the bus's signal %s is %s", member,
                  missing ? "missing" : "surplus");
@@ -612,10 +697,7 @@ static int judge_bus_signal(struct finder *f, struct item *item)
         else if (missing && item->diff->none)
                 snprintf(title, sizeof(title),
                          "the bus's signal %s does not arrive at all where it is asked for", member);
-        describe(f, item);
-        if (args[0])
-                buf_printf(&f->text, " (%s, \"%s\" to \"%s\")", args[0], args[1], args[2]);
-        return put(f, item, CAUSE_BUS_SIGNAL, what, title, buf_text(&f->text));
+        return put(f, item, CAUSE_BUS_SIGNAL, what, title, describe(f, item));
 }
 
 static bool same_topic(const struct item *a, const struct item *b)
@@ -654,6 +736,13 @@ static int judge_bus_missing(struct finder *f, struct item *item)
         struct item *other;
         int r;
 
+        if (item->said.h.type != HEADER_SIGNAL && relative(f, item, DIFF_EXTRA, true)) {
+                other = relative(f, item, DIFF_EXTRA, true);
+                r = judge_answer(f, item, &other->said);
+                other->settled = true;
+                other->cause = item->cause;
+                return r;
+        }
         if (item->said.h.type != HEADER_SIGNAL) {
                 const char *call = called(f, item);
                 char what[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
@@ -697,7 +786,7 @@ static int judge_bus_extra(struct finder *f, struct item *item)
 
 static int judge_reordered(struct finder *f, struct item *item)
 {
-        bool bus = item->diff->reference.sender == TRANSCRIPT_BUS;
+        bool bus = transcript_from_bus(&item->diff->reference);
         char title[CAUSE_TITLE_MAX];
 
         if (bus)
@@ -718,7 +807,7 @@ static int judge_changed(struct finder *f, struct item *item)
         int r;
 
         r = load_side(f, item, true, &candidate);
-        if (!r && item->diff->reference.sender == TRANSCRIPT_BUS &&
+        if (!r && transcript_from_bus(&item->diff->reference) &&
             item->said.h.type != HEADER_SIGNAL)
                 r = judge_answer(f, item, &candidate);
         else if (!r)
@@ -730,23 +819,22 @@ static int judge_changed(struct finder *f, struct item *item)
 static int judge_event(struct finder *f, struct item *item)
 {
         const struct transcript_entry *e = diff_entry(item->diff);
-        bool candidate = item->diff->kind == DIFF_EXTRA;
-        char title[CAUSE_TITLE_MAX], what[64];
+        char title[CAUSE_TITLE_MAX];
 
         if (e->kind == TRANSCRIPT_FDS)
                 return put(f, item, CAUSE_DESCRIPTORS, "count",
                            "the number of descriptors that arrive is not what the message says",
                            say(&f->text, "at %s", peer_name(f, e->receiver)));
-        snprintf(what, sizeof(what), "%s", candidate ? "candidate" : "reference");
-        snprintf(title, sizeof(title), "only the %s closes a connection", what);
-        return put(f, item, CAUSE_DISCONNECTED, what, title,
+        snprintf(title, sizeof(title), "only the %s closes a connection", side_name(item));
+        return put(f, item, CAUSE_DISCONNECTED, side_name(item), title,
                    say(&f->text, "that of %s", peer_name(f, e->receiver)));
 }
 
 static int judge(struct finder *f, struct item *item)
 {
         const struct transcript_entry *e = diff_entry(item->diff);
-        bool bus = e->sender == TRANSCRIPT_BUS;
+        bool one_sided = item->diff->kind == DIFF_MISSING || item->diff->kind == DIFF_EXTRA;
+        bool bus = transcript_from_bus(e);
 
         if (item->settled)
                 return 0;
@@ -756,6 +844,10 @@ static int judge(struct finder *f, struct item *item)
                 absorb(cause_of_kin(f, item), item);
                 return 0;
         }
+        if (one_sided && e->traits & TRANSCRIPT_UNWANTED)
+                return judge_unwanted(f, item);
+        if (one_sided && e->traits & TRANSCRIPT_UNREQUESTED)
+                return judge_unrequested(f, item);
         switch (item->diff->kind) {
         case DIFF_MISSING:
                 return bus ? judge_bus_missing(f, item) : judge_missing(f, item);
@@ -792,7 +884,7 @@ static int judge_closed(struct finder *f)
 /* in which order the differences are looked at: what explains others comes first */
 static int turn_of(const struct item *item)
 {
-        bool bus = diff_entry(item->diff)->sender == TRANSCRIPT_BUS;
+        bool bus = transcript_from_bus(diff_entry(item->diff));
 
         return (bus ? 2 : 0) + (item->diff->kind == DIFF_EXTRA);
 }

@@ -41,6 +41,8 @@ enum cause_kind {
         CAUSE_ANSWER,          /* the bus answers a call with another value */
         CAUSE_NO_ANSWER,       /* the bus does not answer a call */
         CAUSE_SURPLUS_ANSWER,  /* the bus answers where the reference does not */
+        CAUSE_UNWANTED_ANSWER, /* only one of both answers a call that expects no reply */
+        CAUSE_UNREQUESTED,     /* only one of both delivers a reply that no call waits for */
         CAUSE_OWNER,           /* another peer owns a name */
         CAUSE_BUS_SIGNAL,      /* a signal of the bus itself is missing or surplus */
         CAUSE_BUS_ORDER,       /* the bus's own messages come in another order */

@@ -256,16 +256,23 @@ struct description {
         unsigned int depth;
         char types[TYPE_DEPTH_MAX + 1];        /* containers around the value; 0: the body */
         unsigned int index[TYPE_DEPTH_MAX + 1]; /* values seen so far in each */
+        char keys[TYPE_DEPTH_MAX + 1][48];      /* of the dict entry that is open there, or "" */
 };
 
+/* an entry of a dictionary with names is called by its name, any other value by its number */
 static void put_place(struct description *d, unsigned int depth)
 {
         buf_printf(d->out, "arg%u", d->index[0]);
-        for (unsigned int i = 1; i <= depth; i++)
-                if (d->types[i] == 'e')
+        for (unsigned int i = 1; i <= depth; i++) {
+                bool named = i < depth && d->types[i + 1] == 'e' && d->keys[i + 1][0];
+
+                if (d->types[i] == 'e' && !d->keys[i][0])
                         buf_printf(d->out, "%s", d->index[i] ? ".value" : ".key");
-                else if (d->types[i] != 'v')
+                else if (d->types[i] == 'e')
+                        buf_printf(d->out, "{%s}", d->keys[i]);
+                else if (d->types[i] != 'v' && !named)
                         buf_printf(d->out, d->types[i] == 'a' ? "[%u]" : ".%u", d->index[i]);
+        }
         buf_printf(d->out, " = ");
 }
 
@@ -341,6 +348,13 @@ static int describe_leaf(void *context, struct value *v)
 {
         struct description *d = context;
 
+        if (v->type == 's' && d->depth && d->types[d->depth] == 'e' && !d->index[d->depth]) {
+                snprintf(d->keys[d->depth], sizeof(d->keys[0]), "%.*s", (int)MIN(v->n, (size_t)47),
+                         (const char *)v->data);
+                d->index[d->depth]++;
+                if (v->n)
+                        return 0;
+        }
         put_place(d, d->depth - (v->array ? 1 : 0));
         if (v->array)
                 put_numbers(d, v);
@@ -360,6 +374,7 @@ static int describe_enter(void *context, char type, const char *signature, size_
         d->depth++;
         d->types[d->depth] = type;
         d->index[d->depth] = 0;
+        d->keys[d->depth][0] = 0;
         return 0;
 }
 
