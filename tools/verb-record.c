@@ -34,6 +34,7 @@
 #define RULES_MAX 64
 #define PATTERNS_MAX 64
 #define PROGRESS_USEC 200000
+#define LAST_USEC 100000 /* for the message to stop with to come to the other monitor as well */
 
 struct record {
         /* as asked for */
@@ -55,6 +56,8 @@ struct record {
         char *bus_address;
         uint64_t n_messages, n_redacted, n_bytes, start_ns;
         bool failed;
+        char last_sender[256]; /* of the message to stop with, once it is known */
+        uint32_t last_serial;
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -266,6 +269,12 @@ static int keep(struct record *rec, const uint8_t *msg, const struct header *h)
         return r;
 }
 
+static bool is_last(const struct record *rec, const uint8_t *msg, const struct header *h)
+{
+        return rec->last_serial && h->serial == rec->last_serial &&
+               message_field_is(msg, h->sender, rec->last_sender);
+}
+
 static int stop(struct record *rec, int r)
 {
         if (r) {
@@ -284,7 +293,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *us
 
         while (!(r = busconn_next(&rec->monitor, &msg, &h))) {
                 r = keep(rec, msg, &h);
-                if (r)
+                if (r || is_last(rec, msg, &h))
                         return stop(rec, r);
         }
         if (got == BUSCONN_E_CLOSED) {
@@ -297,6 +306,12 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *us
         return 0;
 }
 
+static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        return stop(userdata, 0);
+}
+
+/* the message to stop with is on the bus; it is on its way to the monitor, or there already */
 static int on_until(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         struct record *rec = userdata;
@@ -304,17 +319,16 @@ static int on_until(sd_event_source *source, int fd, uint32_t events, void *user
         struct header h;
 
         busconn_receive(&rec->until_conn);
-        while (!busconn_next(&rec->until_conn, &msg, &h))
-                if (!is_own(rec, msg, &h)) {
-                        on_message(NULL, -1, 0, rec);
-                        return stop(rec, 0);
-                }
+        while (!rec->last_serial && !busconn_next(&rec->until_conn, &msg, &h)) {
+                if (is_own(rec, msg, &h))
+                        continue;
+                rec->last_serial = h.serial;
+                snprintf(rec->last_sender, sizeof(rec->last_sender), "%s",
+                         header_text(msg, h.sender) ?: "");
+                return sd_event_add_time_relative(rec->event, NULL, CLOCK_MONOTONIC, LAST_USEC, 0,
+                                                  on_timeout, rec);
+        }
         return 0;
-}
-
-static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        return stop(userdata, 0);
 }
 
 static void show(struct record *rec)
