@@ -35,16 +35,11 @@ static int run(const struct options *options)
         return r ? 1 : 0;
 }
 
-int main(int argc, char **argv)
+static int act(const struct options *options, enum options_action action)
 {
-        struct options options;
-
-        error_setup();
-        trace_setup();
-        service_std_fds();
-        switch (options_parse(&options, argc, argv)) {
+        switch (action) {
         case OPTIONS_RUN:
-                return run(&options);
+                return run(options);
         case OPTIONS_VERSION:
                 printf("lambus-daemon %s\n"
                        "A D-Bus message bus. Licence: LGPL-2.1-or-later. No warranty.\n",
@@ -58,4 +53,17 @@ int main(int argc, char **argv)
         default:
                 return 1;
         }
+}
+
+int main(int argc, char **argv)
+{
+        struct options options;
+        int r;
+
+        error_setup();
+        trace_setup();
+        service_std_fds();
+        r = act(&options, options_parse(&options, argc, argv));
+        options_deinit(&options);
+        return r;
 }

@@ -85,36 +85,47 @@ static bool is_word(const char *arg)
         return false;
 }
 
-/* "--word value" becomes "--word=value", so that getopt_long() reads both forms. */
-static int join_values(char ***out, int *out_n, int argc, char **argv)
+/*
+ * "--word value" becomes "--word=value", so that getopt_long() reads both forms: all words, one
+ * after the other in one block of memory, and where each begins.
+ */
+static int join_values(struct options *o, int *out_n, int argc, char **argv)
 {
-        char **args;
+        size_t size = (argc + 1) * sizeof(char *);
+        bool joined = false;
+        char *text;
         int n = 0;
 
-        args = calloc(argc + 1, sizeof(*args));
-        if (!args)
+        for (int i = 0; i < argc; i++)
+                size += strlen(argv[i]) + 1;
+        o->args = malloc(size);
+        if (!o->args)
                 return error_origin(-ENOMEM);
+        text = (char *)(o->args + argc + 1);
         for (int i = 0; i < argc; i++) {
-                args[n] = argv[i];
-                if (i && takes_next(argv[i]) && i + 1 < argc && !is_word(argv[i + 1])) {
-                        if (asprintf(&args[n], "%s=%s", argv[i], argv[i + 1]) < 0)
-                                return error_origin(-ENOMEM);
-                        i++;
-                }
-                n++;
+                if (!joined)
+                        o->args[n++] = text;
+                text = stpcpy(text, argv[i]) + 1;
+                joined = !joined && i && takes_next(argv[i]) && i + 1 < argc &&
+                         !is_word(argv[i + 1]);
+                if (joined)
+                        text[-1] = '=';
         }
-        *out = args; /* lives as long as the process, as argv does */
+        o->args[n] = NULL;
         *out_n = n;
         return 0;
 }
 
-static bool set_descriptor(int *fd, const char *text)
+static bool set_descriptor(int *fd, const char *word, const char *text)
 {
         char *end;
         long v;
 
-        if (*fd >= 0)
+        if (*fd >= 0) {
+                fprintf(stderr, "--%s is given twice: it already goes to descriptor %d\n", word,
+                        *fd);
                 return false;
+        }
         if (!text) {
                 *fd = 1;
                 return true;
@@ -164,9 +175,9 @@ static enum options_action take(struct options *o, int word, char *value)
         case OPT_CONFIG_FILE:
                 return set_config(o, value) ? OPTIONS_RUN : OPTIONS_USAGE;
         case OPT_PRINT_ADDRESS:
-                return set_descriptor(&o->print_address, value) ? OPTIONS_RUN : OPTIONS_FAILED;
+                return set_descriptor(&o->print_address, "print-address", value) ? OPTIONS_RUN : OPTIONS_FAILED;
         case OPT_PRINT_PID:
-                return set_descriptor(&o->print_pid, value) ? OPTIONS_RUN : OPTIONS_FAILED;
+                return set_descriptor(&o->print_pid, "print-pid", value) ? OPTIONS_RUN : OPTIONS_FAILED;
         case OPT_ADDRESS:
                 o->address = value;
                 return value ? OPTIONS_RUN : OPTIONS_USAGE;
@@ -203,14 +214,13 @@ static enum options_action take(struct options *o, int word, char *value)
 enum options_action options_parse(struct options *o, int argc, char **argv)
 {
         enum options_action action;
-        char **args = NULL;
         int n = 0, word;
 
         *o = (struct options){ .print_address = -1, .print_pid = -1, .fork = -1 };
-        if (join_values(&args, &n, argc, argv))
+        if (join_values(o, &n, argc, argv))
                 return OPTIONS_FAILED;
         opterr = 0;
-        while ((word = getopt_long(n, args, "+h?", words, NULL)) != -1) {
+        while ((word = getopt_long(n, o->args, "+h?", words, NULL)) != -1) {
                 action = take(o, word, optarg);
                 if (action != OPTIONS_RUN)
                         return action;
@@ -222,4 +232,10 @@ enum options_action options_parse(struct options *o, int argc, char **argv)
                 return OPTIONS_USAGE;
         }
         return OPTIONS_RUN;
+}
+
+void options_deinit(struct options *o)
+{
+        free(o->args);
+        o->args = NULL;
 }

@@ -37,7 +37,9 @@ struct options {
         bool systemd_activation;
         enum options_log log;
         unsigned int workers; /* 0: choose */
+        char **args;          /* owned; the texts above lie in it */
 };
 
 enum options_action options_parse(struct options *options, int argc, char **argv);
+void options_deinit(struct options *options);
 void options_usage(void);
