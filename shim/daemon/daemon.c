@@ -96,6 +96,7 @@ void daemon_deinit(struct daemon *d)
         d->config = busconfig_free(d->config);
         if (d->pidfile)
                 unlink(d->pidfile);
+        free(d->pidfile);
         free(d->workers);
         closep(&d->tell);
 }
@@ -363,7 +364,9 @@ static int settle_in(struct daemon *d)
                                 config->pidfile, strerror(-r));
                         return r;
                 }
-                d->pidfile = config->pidfile;
+                d->pidfile = strdup(config->pidfile); /* a reload replaces the configuration */
+                if (!d->pidfile)
+                        return error_origin(-ENOMEM);
         }
         snprintf(pid, sizeof(pid), "%d", (int)getpid());
         if (d->options.print_pid >= 0 && service_print(d->options.print_pid, pid)) {

@@ -38,7 +38,7 @@ struct daemon {
         struct watch policy_events; /* of a security module */
         struct timer settle; /* set while files are still changing */
         struct timer expire; /* set while replies can come too late */
-        const char *pidfile; /* ours to remove; NULL: none */
+        char *pidfile; /* ours to remove; NULL: none */
         int tell; /* parent of a fork waits here; -1: none */
 };
 
