@@ -210,6 +210,16 @@ int bus_set_policy(struct bus *bus, struct policy *policy)
         return 0;
 }
 
+void bus_expect_client(struct bus *bus)
+{
+        atomic_fetch_add(&bus->n_incomplete, 1);
+}
+
+void bus_forget_client(struct bus *bus)
+{
+        atomic_fetch_sub(&bus->n_incomplete, 1);
+}
+
 /* --- clients -------------------------------------------------------------------------------- */
 
 static void client_free(struct peer *peer)
@@ -242,7 +252,6 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
         match_owner_init(&client->rules);
         CDS_INIT_LIST_HEAD(&client->waits);
         replies_init(&client->replies);
-        bus->n_incomplete++;
         return 0;
 }
 
@@ -346,7 +355,7 @@ int client_hello(struct turn *turn, struct client *client)
         client->state = CLIENT_ACTIVE;
         client->user->n_completed++;
         bus->n_completed++;
-        bus->n_incomplete--;
+        bus_forget_client(bus);
         return 0;
 }
 
@@ -462,7 +471,7 @@ void client_disconnect(struct turn *turn, struct client *client)
                 return;
         peer_close(&client->peer);
         if (was == CLIENT_NEW) {
-                bus->n_incomplete--;
+                bus_forget_client(bus);
         } else if (was == CLIENT_MONITOR) {
                 match_owner_clear(&bus->monitors, &client->rules);
                 HASH_DEL(bus->clients, client);

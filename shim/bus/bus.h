@@ -108,6 +108,13 @@ struct bus {
 int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *local);
 void bus_deinit(struct bus *bus);
 
+/*
+ * bus_expect_client() - count one that has not said Hello, from the moment it is let in; if it
+ * never becomes a client, bus_forget_client() takes it back
+ */
+void bus_expect_client(struct bus *bus);
+void bus_forget_client(struct bus *bus);
+
 /* bus_find() - the client that has a bus name now: unique or well-known; NULL for nobody */
 struct client *bus_find(const struct bus *bus, const char *name, size_t n);
 struct client *bus_find_id(const struct bus *bus, uint64_t id);

@@ -109,7 +109,9 @@ static inline struct client *client_of_owner(struct name_owner *owner)
  * client_init() - a newcomer, state NEW
  * @creds:      borrowed and counted
  *
- * Lock:        takes the guard's write side inside
+ * It takes over the count that bus_expect_client() made, unless it fails.
+ *
+ * Lock:        the guard's write side
  * Return:      0 or -ENOMEM; the client is counted by the bus until client_disconnect().
  */
 int client_init(struct client *client, struct bus *bus, const struct door *door,

@@ -101,7 +101,7 @@ static char *format_address(const char *head, const char *value, size_t n)
 
 static int fail(char *why, int r, const char *what, const char *detail)
 {
-        snprintf(why, LISTEN_WHY_MAX, "%s%s%.300s%s%s", what, detail ? " \"" : "", detail ? detail : "",
+        snprintf(why, LISTEN_WHY_MAX, "%.100s%s%.300s%s%.90s", what, detail ? " \"" : "", detail ? detail : "",
                  detail ? "\": " : ": ", strerror(-r));
         return error_origin(r);
 }
@@ -481,6 +481,7 @@ static void acceptable(struct watch *watch, uint32_t events, struct turn *turn)
                         }
                         return;
                 }
+                bus_expect_client(all->bus); /* now: a worker may take its time to see it */
                 if (worker_adopt(&all->workers[all->next_worker], &l->config, fd))
                         log_limited(LOG_ERR, "accept", 0, "a connection could not be served");
                 all->next_worker = (all->next_worker + 1) % all->n_workers;

@@ -44,6 +44,7 @@ int worker_adopt(struct worker *worker, const struct conn_config *config, int fd
                                            fd));
         a = malloc(sizeof(*a));
         if (!a) {
+                bus_forget_client(worker->turn.bus);
                 close(fd);
                 return error_origin(-ENOMEM);
         }
@@ -83,6 +84,7 @@ void worker_deinit(struct worker *worker)
         struct conn *conn;
 
         cds_list_for_each_entry_safe(a, next, &worker->adopt.list, link) {
+                bus_forget_client(worker->turn.bus);
                 close(a->fd);
                 free(a);
         }

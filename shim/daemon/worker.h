@@ -43,5 +43,5 @@ int worker_start(struct worker *worker);
 int worker_run(struct worker *worker);
 void worker_stop(struct worker *worker);
 
-/* worker_adopt() - give it an accepted socket; consumes @fd; any thread */
+/* worker_adopt() - give it an accepted socket; consumes @fd, see conn_new(); any thread */
 int worker_adopt(struct worker *worker, const struct conn_config *config, int fd);

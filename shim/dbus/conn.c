@@ -415,6 +415,7 @@ static ssize_t batch_send(struct batch *b, int fd)
         if (b->fds) {
                 mh.msg_control = &control;
                 mh.msg_controllen = CMSG_SPACE(b->fds->n * sizeof(int));
+                memset(&control, 0, mh.msg_controllen); /* its padding too goes to the kernel */
                 c = CMSG_FIRSTHDR(&mh);
                 c->cmsg_level = SOL_SOCKET;
                 c->cmsg_type = SCM_RIGHTS;
@@ -539,6 +540,7 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         r = creds_from_socket(&creds, fd);
         conn = r ? NULL : calloc(1, sizeof(*conn));
         if (!conn) {
+                bus_forget_client(turn->bus);
                 close(fd);
                 return r ? error_fold(r) : error_origin(-ENOMEM);
         }
@@ -550,6 +552,7 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         r = client_init(&conn->client, turn->bus, &conn_door, creds);
         turn_release(turn);
         if (r) {
+                bus_forget_client(turn->bus);
                 close(fd);
                 free(conn);
                 return error_fold(r);

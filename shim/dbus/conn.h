@@ -75,7 +75,7 @@ static inline struct conn *conn_of(struct client *client)
 }
 
 /**
- * conn_new() - a connection that was accepted
+ * conn_new() - a connection that was accepted, and counted by bus_expect_client()
  * @poller:     whose thread calls this and owns the connection
  * @owned:      list of that thread
  * @fd:         non-blocking socket; consumed
