@@ -297,7 +297,7 @@ static ssize_t read_small(struct conn *conn, struct turn *turn, const char **rea
 
         memcpy(turn->buffer, conn->in.data ? conn->in.data : (uint8_t *)"", conn->in.n);
         iov.iov_base = turn->buffer + conn->in.n;
-        iov.iov_len = conn->in.expect_large ? HEADER_READ : TURN_BUFFER;
+        iov.iov_len = conn->in.expect_large ? HEADER_READ : turn->budget;
         n = receive(conn, turn, &iov, 1, reason);
         if (n <= 0 || *reason)
                 return n;
