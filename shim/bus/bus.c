@@ -391,6 +391,12 @@ void bus_announce(struct turn *turn, const struct name_change *change)
         activation_succeeded(turn, change->name, new_owner);
 }
 
+static void forget_rules(struct bus *bus, struct client *client)
+{
+        bus->n_rules -= client->rules.n;
+        match_owner_clear(&bus->rules, &client->rules);
+}
+
 static void lose_names(struct turn *turn, struct client *client)
 {
         struct name_change change = NAME_CHANGE_NULL;
@@ -440,7 +446,7 @@ static void leave(struct turn *turn, struct client *client)
         struct bus *bus = turn->bus;
 
         lose_names(turn, client);
-        match_owner_clear(&bus->rules, &client->rules);
+        forget_rules(bus, client);
         HASH_DEL(bus->clients, client);
         client->user->n_completed--;
         bus->n_completed--;
@@ -454,7 +460,7 @@ void client_monitor(struct turn *turn, struct client *client)
         lose_names(turn, client);
         notice_name(turn, client, "NameLost", client->name);
         notice_owner_changed(turn, client->name, client->name, "");
-        match_owner_clear(&bus->rules, &client->rules);
+        forget_rules(bus, client);
         activation_forget(client);
         lose_replies(turn, client);
         client->state = CLIENT_MONITOR;
