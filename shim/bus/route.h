@@ -31,7 +31,8 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
                    struct client *to);
 
 /* route_may_start() - may @sender send to a service yet to come? If not, it has been told. */
-bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e);
+bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e,
+                     const char *label);
 
 /* route_monitors() - copies for those who watch; @to is who it is for, or NULL */
 void route_monitors(struct turn *turn, struct peer *from, uint64_t sender_id, struct envelope *e,
