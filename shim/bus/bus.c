@@ -190,6 +190,19 @@ static int judge_by(struct policy_list **out, struct policy *policy, const struc
         return error_fold(policy_list_new(out, policy, &pc));
 }
 
+/* Is the client's user at the console, as far as a policy wants to know? */
+static bool sits_at_console(struct bus *bus, const struct policy *policy,
+                            const struct client *client)
+{
+        return policy_asks_console(policy) && client->creds->has_uid && bus->keeper &&
+               bus->keeper->at_console(bus, client->creds->uid);
+}
+
+int bus_review_console(struct bus *bus)
+{
+        return error_fold(bus_set_policy(bus, bus->policy));
+}
+
 int bus_set_policy(struct bus *bus, struct policy *policy)
 {
         struct policy_list *list;
@@ -197,14 +210,16 @@ int bus_set_policy(struct bus *bus, struct policy *policy)
         int r;
 
         for (client = bus->clients; client; client = client->hh.next) {
+                client->at_console = sits_at_console(bus, policy, client);
                 r = judge_by(&list, policy, client);
                 if (r)
                         return error_fold(r);
                 policy_list_unref(client->policy);
                 client->policy = list;
         }
+        policy_ref(policy);
         policy_unref(bus->policy);
-        bus->policy = policy_ref(policy);
+        bus->policy = policy;
         return 0;
 }
 
@@ -344,6 +359,7 @@ int client_hello(struct turn *turn, struct client *client)
         int r;
 
         assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
+        client->at_console = sits_at_console(bus, bus->policy, client);
         r = judge_by(&client->policy, bus->policy, client);
         if (r)
                 return error_fold(r);

@@ -59,6 +59,9 @@ struct bus_keeper {
         /* reload() - read the configuration again; the turn holds the write side */
         int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
 
+        /* at_console() - is this user at the machine? Write side; must not wait for anyone. */
+        bool (*at_console)(struct bus *bus, uid_t uid);
+
         /*
          * launch() - start a program, with the write side held: must not wait for it. Tells its
          * end by activation_ended(), unless abandon() came first. 0, or a negative errno if there
@@ -149,6 +152,9 @@ void bus_announce(struct turn *turn, const struct name_change *change);
 
 /* bus_expire_replies() - NoReply to all who have waited past @now (CLOCK_MONOTONIC, usec) */
 void bus_expire_replies(struct turn *turn, uint64_t now);
+
+/* bus_review_console() - ask for all clients who is at the console, and judge them by that */
+int bus_review_console(struct bus *bus);
 
 /* bus_set_policy() - replace the policy and judge everyone by it from now on */
 int bus_set_policy(struct bus *bus, struct policy *policy);

@@ -72,11 +72,11 @@ struct client {
         char name[24]; /* unique name, ":1.<id>"; valid on the bus from Hello on */
         uint8_t name_len;
         bool accepts_fds; /* set before Hello */
-        bool at_console;
 
         /* the bus's guard */
         enum client_state state;
         struct policy_list *policy; /* NULL before Hello */
+        bool at_console;            /* if the policy asks for it */
         struct name_owner names;
         size_t peak_names;
         struct match_owner rules; /* of AddMatch; of BecomeMonitor for a monitor */

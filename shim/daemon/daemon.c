@@ -10,6 +10,7 @@
 #include "shim/bus/activate.h"
 #include "shim/bus/log.h"
 #include "shim/bus/service-file.h"
+#include "shim/daemon/console.h"
 #include "shim/daemon/daemon.h"
 #include "shim/daemon/service.h"
 #include "shim/dbus/driver.h"
@@ -52,7 +53,16 @@ static void bus_abandon(struct bus *bus, struct launch *launch, bool kill)
         spawn_abandon(launch, kill);
 }
 
+static bool bus_at_console(struct bus *bus, uid_t uid)
+{
+        const struct daemon *d = container_of(bus, struct daemon, bus);
+        const char *dir = d->options.console_dir;
+
+        return console_has(uid, dir ? dir : CONSOLE_DIR);
+}
+
 static const struct bus_keeper keeper = {
+        .at_console = bus_at_console,
         .reload = bus_reload,
         .launch = bus_launch,
         .abandon = bus_abandon,
@@ -69,6 +79,7 @@ int daemon_init(struct daemon *d, const struct options *options)
                 .inotify_fd = -1,
                 .changes.fd = -1,
                 .policy_events.fd = -1,
+                .seats.watch.fd = -1,
                 .tell = -1,
         };
         d->n_workers = options->workers ? options->workers : 1;
@@ -167,6 +178,8 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
         r = bus_set_policy(bus, config->policy);
         if (!r)
                 r = daemon_associate(d, config);
+        if (!r)
+                r = daemon_watch_console(d);
         if (r)
                 return error_fold(r);
         bus->limits = config->limits;
@@ -314,6 +327,7 @@ static void stop_workers(struct daemon *d)
         stop_services(d);
         daemon_unwatch_files(d);
         daemon_unwatch_mediation(d);
+        daemon_unwatch_console(d);
         for (unsigned int i = 1; i < d->n_workers; i++)
                 worker_stop(&d->workers[i]);
         timer_clear(&d->expire);

@@ -12,6 +12,8 @@
  *                daemon_reload()      read the configuration again (reload.c)
  */
 
+#include <systemd/sd-login.h>
+
 #include "shim/bus/bus.h"
 #include "shim/daemon/busconfig.h"
 #include "shim/daemon/listen.h"
@@ -36,6 +38,11 @@ struct daemon {
         int inotify_fd;
         struct watch changes;
         struct watch policy_events; /* of a security module */
+        struct { /* who is at the console (console.c) */
+                sd_login_monitor *monitor;
+                struct watch watch;
+                struct timer settle;
+        } seats;
         struct timer settle; /* set while files are still changing */
         struct timer expire; /* set while replies can come too late */
         char *pidfile; /* ours to remove; NULL: none */
@@ -71,3 +78,7 @@ int daemon_associate(struct daemon *d, const struct busconfig *config);
 /* daemon_watch_mediation() - reload when a module loads a new policy */
 int daemon_watch_mediation(struct daemon *d);
 void daemon_unwatch_mediation(struct daemon *d);
+
+/* daemon_watch_console() - notice changes of seats, if the policy asks who is at the console */
+int daemon_watch_console(struct daemon *d);
+void daemon_unwatch_console(struct daemon *d);

@@ -30,6 +30,7 @@ enum {
         OPT_VERSION,
         OPT_HELP,
         OPT_WORKERS,
+        OPT_CONSOLE_DIR,
 };
 
 static const struct option words[] = {
@@ -50,6 +51,7 @@ static const struct option words[] = {
         { "version", no_argument, NULL, OPT_VERSION },
         { "help", no_argument, NULL, OPT_HELP },
         { "workers", required_argument, NULL, OPT_WORKERS },
+        { "console-dir", required_argument, NULL, OPT_CONSOLE_DIR },
         {},
 };
 
@@ -60,7 +62,7 @@ void options_usage(void)
                 "              [--print-address[=DESCRIPTOR]] [--print-pid[=DESCRIPTOR]]\n"
                 "              [--address=ADDRESS] [--fork] [--nofork] [--nopidfile]\n"
                 "              [--syslog] [--nosyslog] [--syslog-only] [--systemd-activation]\n"
-                "              [--workers=N] [--introspect] [--version] [--help]\n");
+                "              [--workers=N] [--console-dir=DIR] [--introspect] [--version] [--help]\n");
 }
 
 /* The reference takes the next word as the value of these, too, unless it is a word of its own. */
@@ -204,6 +206,9 @@ static enum options_action take(struct options *o, int word, char *value)
                 return OPTIONS_INTROSPECT;
         case OPT_VERSION:
                 return OPTIONS_VERSION;
+        case OPT_CONSOLE_DIR:
+                o->console_dir = value;
+                return OPTIONS_RUN;
         case OPT_WORKERS:
                 return set_workers(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;
         default:

@@ -37,6 +37,7 @@ struct options {
         bool systemd_activation;
         enum options_log log;
         unsigned int workers; /* 0: choose */
+        const char *console_dir; /* who has a file there is at the console; NULL: CONSOLE_DIR */
         char **args;          /* owned; the texts above lie in it */
 };
 
