@@ -34,7 +34,7 @@ static void round_trip(const uint8_t *msg, size_t n, enum transcode_style style)
         struct gvariant_buf a = GVARIANT_BUF_NULL, b = GVARIANT_BUF_NULL, c = GVARIANT_BUF_NULL;
         struct transcode_info info;
 
-        if (!to_v2(&a, msg, n, style) && !transcode_from_v2(&b, &info, a.data, a.n, NULL)) {
+        if (!to_v2(&a, msg, n, style) && !transcode_from_v2(&b, &info, a.data, a.n, NULL, NULL)) {
                 assert(!to_v2(&c, b.data, b.n, info.style));
                 assert(info.style != style || (a.n == c.n && !memcmp(a.data, c.data, a.n)));
         }
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (!copy)
                 return 0;
         memcpy(copy, data, n);
-        if (!transcode_from_v2(&out, &info, copy, n, NULL))
+        if (!transcode_from_v2(&out, &info, copy, n, NULL, NULL))
                 round_trip(out.data, out.n, info.style);
         round_trip(copy, n, TRANSCODE_PARENTHESES);
         gvariant_buf_deinit(&out);

@@ -306,7 +306,8 @@ static void put_dbus_u32(struct gvariant_buf *out, uint8_t code, uint32_t v)
         gvariant_buf_put(out, &v, 4);
 }
 
-static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const char *sender)
+static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const char *sender,
+                            const char *destination)
 {
         uint8_t fixed[HEADER_FIXED] = {NATIVE, v->type, v->flags & 7, 1};
         uint32_t serial = v->cookie, n_fields;
@@ -322,6 +323,9 @@ static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const 
                         put_dbus_u32(out, code, v->n_fds);
                 else if (code == FIELD_SENDER)
                         put_dbus_text(out, code, 's', sender, sender ? strlen(sender) : 0);
+                else if (code == FIELD_DESTINATION && destination)
+                        put_dbus_text(out, code, 's', *destination ? destination : NULL,
+                                      strlen(destination));
                 else if (code == FIELD_SIGNATURE)
                         put_dbus_text(out, code, 'g', v->siglen ? v->sig : NULL, v->siglen);
                 else
@@ -335,7 +339,7 @@ static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const 
 }
 
 int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, const uint8_t *msg,
-                      size_t n, const char *sender)
+                      size_t n, const char *sender, const char *destination)
 {
         struct v2 v = {};
         struct header check;
@@ -348,7 +352,7 @@ int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, con
                 return r;
         if (v.cookie > UINT32_MAX || v.reply_cookie > UINT32_MAX)
                 return -EOVERFLOW;
-        put_dbus_header(out, &v, sender);
+        put_dbus_header(out, &v, sender, destination);
         if (out->error)
                 return out->error;
         n_header = out->n;

@@ -56,9 +56,10 @@ int transcode_to_v2(struct gvariant_buf *out, const struct header *h, const uint
  * @out:        empty; complete but for the SENDER
  * @info:       filled on success
  * @sender:     NULL, or the SENDER to write; what the message says of that is not believed
+ * @destination: the DESTINATION to write, "" for none; NULL: what the message says
  *
  * Return: 0; -EBADMSG if it is not well-formed; -EOVERFLOW if a cookie does not fit 32 bits;
  *         -ENOMEM.
  */
 int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, const uint8_t *msg,
-                      size_t n, const char *sender);
+                      size_t n, const char *sender, const char *destination);
