@@ -324,6 +324,7 @@ static void stop_services(struct daemon *d)
 static void stop_workers(struct daemon *d)
 {
         listeners_stop(&d->listeners);
+        d->kdbus = bridge_free(d->kdbus, &d->workers[0].turn);
         stop_services(d);
         daemon_unwatch_files(d);
         daemon_unwatch_mediation(d);
@@ -430,6 +431,8 @@ int daemon_serve(struct daemon *d)
                 r = daemon_watch_files(d);
         if (!r)
                 r = daemon_watch_mediation(d);
+        if (!r && d->options.kdbus)
+                r = bridge_new(&d->kdbus, &d->bus, &d->workers[0].poller, d->options.kdbus);
         if (!r) {
                 if (d->tell >= 0 && write(d->tell, "", 1) == 1)
                         closep(&d->tell);

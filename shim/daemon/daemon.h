@@ -20,6 +20,7 @@
 #include "shim/daemon/options.h"
 #include "shim/daemon/spawn.h"
 #include "shim/daemon/worker.h"
+#include "shim/kdbus/bridge.h"
 #include "shim/wire/auth-cookie.h"
 
 struct daemon {
@@ -33,6 +34,7 @@ struct daemon {
         bool bus_is_up, listeners_are_up;
 
         struct spawner spawner;
+        struct bridge *kdbus; /* NULL unless asked for */
         int signal_fd;
         struct watch signals;
         int inotify_fd;

@@ -31,6 +31,7 @@ enum {
         OPT_HELP,
         OPT_WORKERS,
         OPT_CONSOLE_DIR,
+        OPT_KDBUS,
 };
 
 static const struct option words[] = {
@@ -52,6 +53,7 @@ static const struct option words[] = {
         { "help", no_argument, NULL, OPT_HELP },
         { "workers", required_argument, NULL, OPT_WORKERS },
         { "console-dir", required_argument, NULL, OPT_CONSOLE_DIR },
+        { "kdbus", required_argument, NULL, OPT_KDBUS },
         {},
 };
 
@@ -62,7 +64,8 @@ void options_usage(void)
                 "              [--print-address[=DESCRIPTOR]] [--print-pid[=DESCRIPTOR]]\n"
                 "              [--address=ADDRESS] [--fork] [--nofork] [--nopidfile]\n"
                 "              [--syslog] [--nosyslog] [--syslog-only] [--systemd-activation]\n"
-                "              [--workers=N] [--console-dir=DIR] [--introspect] [--version] [--help]\n");
+                "              [--workers=N] [--console-dir=DIR] [--kdbus=DIRECTORY] [--introspect]\n"
+                "              [--version] [--help]\n");
 }
 
 /* The reference takes the next word as the value of these, too, unless it is a word of its own. */
@@ -211,6 +214,9 @@ static enum options_action take(struct options *o, int word, char *value)
                 return OPTIONS_RUN;
         case OPT_WORKERS:
                 return set_workers(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;
+        case OPT_KDBUS:
+                o->kdbus = value;
+                return OPTIONS_RUN;
         default:
                 return OPTIONS_USAGE;
         }

@@ -38,6 +38,7 @@ struct options {
         enum options_log log;
         unsigned int workers; /* 0: choose */
         const char *console_dir; /* who has a file there is at the console; NULL: CONSOLE_DIR */
+        const char *kdbus;    /* state directory of a kdbus domain to serve beside; NULL: none */
         char **args;          /* owned; the texts above lie in it */
 };
 

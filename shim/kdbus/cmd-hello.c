@@ -18,6 +18,10 @@
 #define SPECIAL (KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
 #define POOL_SIZE_MAX (1ULL << 40)
 
+enum {
+        CMD_E_FOREIGN = 1, /* not on kdbus: the bridge may know */
+};
+
 static int normalise_attach(__u64 *flags)
 {
         if (*flags == _KDBUS_ATTACH_ANY)
@@ -191,7 +195,7 @@ static int connect_it(struct cmd *c, struct kconn *conn, const struct args *args
         r = write_bloom(conn, cmd);
         if (r)
                 return r;
-        r = kconn_connect(conn);
+        r = kconn_connect(conn, c->handle->socket);
         if (r)
                 return r;
         r = take_position(conn, args, &conn->view);
@@ -333,16 +337,48 @@ static int find_peer(struct cmd *c, const struct args *args, struct kconn **peer
                 if (!cmd->id)
                         return -EINVAL;
                 *peerp = kbus_find(conn->bus, cmd->id);
+                if (!*peerp && conn->bus->bridge && !conn->ep->custom)
+                        return CMD_E_FOREIGN;
                 return *peerp && kconn_may_see(conn, &c->caller, *peerp) ? 0 : -ENXIO;
         }
         found = kname_find(conn->bus, name->str);
         owner = found ? kname_primary(found) : NULL;
+        if (!owner && conn->bus->bridge && !conn->ep->custom)
+                return CMD_E_FOREIGN;
         if (!owner || !kconn_may_see_name(conn, &c->caller, name->str))
                 return -ESRCH;
         if (cmd->id && owner->conn->id != cmd->id)
                 return -ESRCH;
         *peerp = owner->conn;
         return 0;
+}
+
+/* someone on D-Bus */
+static int foreign_info(struct cmd *c, const struct kdbus_item *name, uint64_t mask)
+{
+        struct kdbus_cmd_info *cmd = c->data;
+        struct kconn *conn = c->handle->conn;
+        struct kforeign peer = {};
+        struct pool_slice *slice;
+        struct kdbus_info *info;
+        size_t size, n_items;
+        int r;
+
+        r = conn->bus->bridge->find(conn->bus, cmd->id, name ? name->str : NULL, &peer);
+        if (r)
+                return r;
+        n_items = mask & KDBUS_ATTACH_NAMES ? peer.n_items : 0;
+        size = sizeof(*info) + meta_size(&peer.meta, &conn->view, mask) + n_items;
+        r = cmd->id && cmd->id != peer.id ? -ESRCH : pool_alloc(conn->pool, &slice, size);
+        if (!r) {
+                info = pool_slice_data(slice);
+                *info = (struct kdbus_info){.size = size, .id = peer.id};
+                memcpy(meta_write(info->items, &peer.meta, &conn->view, mask), peer.items, n_items);
+                r = cmd_publish(conn, slice, &cmd->offset, &cmd->info_size);
+        }
+        meta_deinit(&peer.meta);
+        free(peer.items);
+        return r;
 }
 
 int cmd_conn_info(struct cmd *c)
@@ -363,6 +399,8 @@ int cmd_conn_info(struct cmd *c)
         if (normalise_attach(&mask))
                 return -EINVAL;
         r = find_peer(c, &args, &peer);
+        if (r == CMD_E_FOREIGN)
+                return foreign_info(c, args_get(&args, KDBUS_ITEM_NAME), mask);
         if (r)
                 return r;
         mask &= peer->attach_send;
@@ -378,19 +416,20 @@ int cmd_conn_info(struct cmd *c)
 }
 
 /* one record: a connection, and perhaps one of its names; @at NULL only counts */
-static size_t put_record(uint8_t *at, const struct kconn *conn, const struct kname_owner *o)
+static size_t put_record(uint8_t *at, uint64_t id, uint64_t flags, const char *name,
+                         uint64_t name_flags)
 {
-        size_t n_name = o ? strlen(o->name->name) + 1 : 0;
-        size_t item = o ? ITEM_SIZE(sizeof(struct kdbus_name) + n_name) : 0;
+        size_t n_name = name ? strlen(name) + 1 : 0;
+        size_t item = name ? ITEM_SIZE(sizeof(struct kdbus_name) + n_name) : 0;
         struct kdbus_info *info = (void *)at;
 
         if (!at)
                 return ITEM_ALIGN(sizeof(*info) + item);
-        *info = (struct kdbus_info){.size = sizeof(*info) + item, .id = conn->id, .flags = conn->flags};
-        if (o) {
+        *info = (struct kdbus_info){.size = sizeof(*info) + item, .id = id, .flags = flags};
+        if (name) {
                 item_put(info->items, KDBUS_ITEM_OWNED_NAME, NULL, item - ITEM_HEADER);
-                info->items->name.flags = o->flags;
-                memcpy(info->items->name.name, o->name->name, n_name);
+                info->items->name.flags = name_flags;
+                memcpy(info->items->name.name, name, n_name);
         }
         return ITEM_ALIGN(sizeof(*info) + item);
 }
@@ -404,11 +443,36 @@ static bool selected(const struct kname_owner *o, uint64_t flags)
         return flags & KDBUS_LIST_NAMES;
 }
 
-static size_t put_list(uint8_t *at, struct cmd *c, uint64_t flags)
+/* what is being listed: counted first, then written into a slice of that size */
+struct list {
+        struct cmd *cmd;
+        uint8_t *at;
+        size_t n, max;
+};
+
+static void list_add(struct list *l, uint64_t id, uint64_t flags, const char *name,
+                     uint64_t name_flags)
 {
+        size_t n = put_record(NULL, id, flags, name, name_flags);
+
+        if (l->at && n <= l->max - l->n)
+                put_record(l->at + l->n, id, flags, name, name_flags);
+        else if (l->at)
+                return; /* came between counting and writing */
+        l->n += n;
+}
+
+static int list_foreign(void *data, uint64_t id, const char *name)
+{
+        list_add(data, id, 0, name, name ? KDBUS_NAME_PRIMARY : 0);
+        return 0;
+}
+
+static void list_all(struct list *l, uint64_t flags)
+{
+        struct cmd *c = l->cmd;
         struct kconn *conn = c->handle->conn, *peer;
         struct kname_owner *o;
-        size_t n = 0;
 
         cds_list_for_each_entry(peer, &conn->bus->conn_list, by_bus) {
                 bool listed = false;
@@ -420,12 +484,14 @@ static size_t put_list(uint8_t *at, struct cmd *c, uint64_t flags)
                                 continue;
                         listed = true;
                         if (kconn_may_see_name(conn, &c->caller, o->name->name))
-                                n += put_record(at ? at + n : NULL, peer, o);
+                                list_add(l, peer->id, peer->flags, o->name->name, o->flags);
                 }
                 if (!listed && (flags & KDBUS_LIST_UNIQUE) && kconn_may_see(conn, &c->caller, peer))
-                        n += put_record(at ? at + n : NULL, peer, NULL);
+                        list_add(l, peer->id, peer->flags, NULL, 0);
         }
-        return n;
+        if (conn->bus->bridge && !conn->ep->custom)
+                conn->bus->bridge->list(conn->bus, flags & KDBUS_LIST_UNIQUE,
+                                        flags & KDBUS_LIST_NAMES, list_foreign, l);
 }
 
 int cmd_list(struct cmd *c)
@@ -433,22 +499,23 @@ int cmd_list(struct cmd *c)
         ARGS(args, KDBUS_LIST_UNIQUE | KDBUS_LIST_NAMES | KDBUS_LIST_ACTIVATORS | KDBUS_LIST_QUEUED);
         struct kdbus_cmd_list *cmd = c->data;
         struct kconn *conn = c->handle->conn;
+        struct list list = {.cmd = c};
         struct pool_slice *slice;
-        size_t size;
         int r;
 
         r = cmd_parse(c, &args, sizeof(*cmd));
         if (r)
                 return MIN(r, 0);
-        size = put_list(NULL, c, cmd->flags);
-        if (!size) {
+        list_all(&list, cmd->flags);
+        if (!list.n) {
                 cmd->offset = conn->pool->size;
                 cmd->list_size = 0;
                 return 0;
         }
-        r = pool_alloc(conn->pool, &slice, size);
+        r = pool_alloc(conn->pool, &slice, list.n);
         if (r)
                 return r;
-        put_list(pool_slice_data(slice), c, cmd->flags);
+        list = (struct list){.cmd = c, .at = pool_slice_data(slice), .max = list.n};
+        list_all(&list, cmd->flags);
         return cmd_publish(conn, slice, &cmd->offset, &cmd->list_size);
 }

@@ -25,8 +25,11 @@ int cmd_match_add(struct cmd *c)
         r = cmd_parse(c, &args, sizeof(*cmd));
         if (r)
                 return MIN(r, 0);
-        return kmatch_add(&conn->matches, &conn->bus->bloom, cmd->cookie,
-                          cmd->flags & KDBUS_MATCH_REPLACE, args.items, args.items_size);
+        r = kmatch_add(&conn->matches, &conn->bus->bloom, cmd->cookie,
+                       cmd->flags & KDBUS_MATCH_REPLACE, args.items, args.items_size);
+        if (!r && conn->bus->bridge)
+                conn->bus->bridge->listen(conn);
+        return r;
 }
 
 int cmd_match_remove(struct cmd *c)

@@ -27,6 +27,8 @@ int cmd_name_acquire(struct cmd *c)
                 return -EINVAL;
         if (!kconn_may_own(conn, &c->caller, name))
                 return -EPERM;
+        if (conn->bus->bridge)
+                return conn->bus->bridge->acquire(conn, name, cmd->flags, &cmd->return_flags);
         return kname_acquire(conn->bus, conn, name, cmd->flags, &cmd->return_flags);
 }
 
@@ -34,10 +36,14 @@ int cmd_name_release(struct cmd *c)
 {
         ARGS(args, 0, {.type = KDBUS_ITEM_NAME, .mandatory = true});
         struct kconn *conn = c->handle->conn;
+        const char *name;
         int r;
 
         r = cmd_parse(c, &args, sizeof(struct kdbus_cmd));
         if (r)
                 return MIN(r, 0);
-        return kname_release(conn->bus, conn, args_get(&args, KDBUS_ITEM_NAME)->str);
+        name = args_get(&args, KDBUS_ITEM_NAME)->str;
+        if (conn->bus->bridge)
+                return conn->bus->bridge->release(conn, name);
+        return kname_release(conn->bus, conn, name);
 }

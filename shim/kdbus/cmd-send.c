@@ -139,6 +139,37 @@ static int send_one_way(struct cmd *c, struct kconn *src, struct kmsg *m)
         return kconn_queue(dst, m, NULL, serial);
 }
 
+/* whether only the bus behind the bridge can know the receiver */
+static bool is_foreign(const struct kconn *src, const struct kmsg *m)
+{
+        struct kname *name;
+
+        if (!src->bus->bridge || src->ep->custom)
+                return false;
+        if (!m->dst_name)
+                return !kbus_find(src->bus, m->msg->dst_id);
+        name = kname_find(src->bus, m->dst_name);
+        return !name || !kname_primary(name);
+}
+
+static int send_foreign(struct cmd *c, struct kconn *src, struct kmsg *m, bool sync)
+{
+        struct kreply *reply = NULL;
+        int r;
+
+        if (sync) {
+                c->wait = kreply_find(src, NULL, m->msg->cookie);
+                if (c->wait)
+                        return 0;
+                if (m->msg->timeout_ns <= now_ns())
+                        return -ETIMEDOUT;
+        }
+        r = src->bus->bridge->send(src, m, sync, &reply);
+        if (!r && sync)
+                c->wait = reply;
+        return r;
+}
+
 static int dispatch(struct cmd *c, struct kmsg *m, uint64_t send_flags)
 {
         struct kconn *src = c->handle->conn;
@@ -147,8 +178,12 @@ static int dispatch(struct cmd *c, struct kmsg *m, uint64_t send_flags)
         kmsg_stamp(m, &src->bus->last_seq);
         if (msg->dst_id == KDBUS_DST_ID_BROADCAST) {
                 kbus_broadcast(src->bus, src, m);
+                if (src->bus->bridge)
+                        (void)src->bus->bridge->send(src, m, false, NULL);
                 return 0;
         }
+        if (is_foreign(src, m))
+                return send_foreign(c, src, m, send_flags & KDBUS_SEND_SYNC_REPLY);
         if (msg->flags & KDBUS_MSG_EXPECT_REPLY)
                 return send_call(c, src, m, send_flags & KDBUS_SEND_SYNC_REPLY);
         if (msg->flags & KDBUS_MSG_SIGNAL)

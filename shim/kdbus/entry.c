@@ -731,7 +731,7 @@ static int open_node(struct port *port, struct channel *ch, struct request *rq)
                 return -ENFILE;
         caller_init(&caller, ch, rq);
         meta_collect(&caller.meta, caller.task, caller.tid, KDBUS_ATTACH_CREDS);
-        r = handle_init(&port->handle, &port->entry->domain, node->ep, &caller);
+        r = handle_init(&port->handle, &port->entry->domain, port->source.fd, node->ep, &caller);
         meta_deinit(&caller.meta);
         port->opened = !r;
         return r;

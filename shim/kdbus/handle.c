@@ -20,11 +20,12 @@
  * @ep:         the endpoint, or NULL for the control file
  * @caller:     who opened it
  */
-int handle_init(struct handle *h, struct domain *domain, struct kep *ep, const struct caller *caller)
+int handle_init(struct handle *h, struct domain *domain, int socket, struct kep *ep,
+                const struct caller *caller)
 {
         int r;
 
-        *h = (struct handle){.domain = domain};
+        *h = (struct handle){.domain = domain, .socket = socket};
         r = meta_copy_creds(&h->opener, &caller->meta);
         if (r)
                 return r;

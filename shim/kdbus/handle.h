@@ -41,6 +41,7 @@ enum handle_kind {
 
 struct handle {
         struct domain *domain;
+        int socket; /* borrowed; the kernel knows who opened it */
         enum handle_kind kind;
         struct kep *ep;         /* the endpoint opened; NULL: control */
         struct meta opener;     /* credentials of the open file */
@@ -72,7 +73,8 @@ struct cmd {
         struct kreply *wait;             /* blocked: the window waited for */
 };
 
-int handle_init(struct handle *h, struct domain *domain, struct kep *ep, const struct caller *caller);
+int handle_init(struct handle *h, struct domain *domain, int socket, struct kep *ep,
+                const struct caller *caller);
 void handle_deinit(struct handle *h);
 int handle_run(struct cmd *c);
 

@@ -375,18 +375,20 @@ static void notification_init(struct notification *n, struct kmsg *m, uint64_t d
         m->notification = (struct kdbus_item *)n->item;
 }
 
-static void notify_all(struct kbus *bus, struct kmsg *m)
+/* to one, or to whoever listens */
+static void notify(struct kbus *bus, struct kconn *to, struct kmsg *m)
 {
         kmsg_stamp(m, &bus->last_seq);
-        kbus_broadcast(bus, NULL, m);
+        if (!to)
+                kbus_broadcast(bus, NULL, m);
+        else if (kconn_is_monitor(to) || hears(to, NULL, m))
+                if (kconn_queue(to, m, NULL, 0))
+                        kconn_lose(to);
 }
 
-/**
- * kbus_notify_name() - a name got, changed or lost its owner
- */
-void kbus_notify_name(struct kbus *bus, uint64_t type, const char *name,
-                      const struct kname_owner *old_owner, uint64_t old_flags,
-                      const struct kname_owner *new_owner, uint64_t new_flags)
+static void notify_name(struct kbus *bus, struct kconn *to, uint64_t type, const char *name,
+                        const struct kdbus_notify_id_change *from,
+                        const struct kdbus_notify_id_change *into)
 {
         size_t n_name = strlen(name) + 1;
         struct notification n;
@@ -395,18 +397,13 @@ void kbus_notify_name(struct kbus *bus, uint64_t type, const char *name,
 
         notification_init(&n, &m, KDBUS_DST_ID_BROADCAST, KDBUS_MSG_SIGNAL, type,
                           sizeof(struct kdbus_notify_name_change) + n_name);
-        item->name_change.old_id.id = old_owner ? old_owner->conn->id : 0;
-        item->name_change.old_id.flags = old_flags;
-        item->name_change.new_id.id = new_owner ? new_owner->conn->id : 0;
-        item->name_change.new_id.flags = new_flags;
+        item->name_change.old_id = *from;
+        item->name_change.new_id = *into;
         memcpy(item->name_change.name, name, n_name);
-        notify_all(bus, &m);
+        notify(bus, to, &m);
 }
 
-/**
- * kbus_notify_id() - a connection came or went
- */
-void kbus_notify_id(struct kbus *bus, uint64_t type, uint64_t id, uint64_t flags)
+static void notify_id(struct kbus *bus, struct kconn *to, uint64_t type, uint64_t id, uint64_t flags)
 {
         struct notification n;
         struct kdbus_item *item = (struct kdbus_item *)n.item;
@@ -416,7 +413,52 @@ void kbus_notify_id(struct kbus *bus, uint64_t type, uint64_t id, uint64_t flags
                           sizeof(struct kdbus_notify_id_change));
         item->id_change.id = id;
         item->id_change.flags = flags;
-        notify_all(bus, &m);
+        notify(bus, to, &m);
+}
+
+/**
+ * kbus_notify_name() - a name got, changed or lost its owner
+ *
+ * On a bridged bus the one registry is the other's, and so is the event: see kbus_tell_name().
+ */
+void kbus_notify_name(struct kbus *bus, uint64_t type, const char *name,
+                      const struct kname_owner *old_owner, uint64_t old_flags,
+                      const struct kname_owner *new_owner, uint64_t new_flags)
+{
+        struct kdbus_notify_id_change from = {old_owner ? old_owner->conn->id : 0, old_flags};
+        struct kdbus_notify_id_change into = {new_owner ? new_owner->conn->id : 0, new_flags};
+
+        if (!bus->bridge)
+                notify_name(bus, NULL, type, name, &from, &into);
+}
+
+/**
+ * kbus_notify_id() - a connection came or went
+ */
+void kbus_notify_id(struct kbus *bus, uint64_t type, uint64_t id, uint64_t flags)
+{
+        if (!bus->bridge)
+                notify_id(bus, NULL, type, id, flags);
+}
+
+/**
+ * kbus_tell_name() - the other bus announced an owner; ids of 0 are nobody
+ */
+void kbus_tell_name(struct kconn *to, uint64_t type, const char *name, uint64_t old_id,
+                    uint64_t new_id)
+{
+        struct kdbus_notify_id_change from = {old_id, old_id ? KDBUS_NAME_PRIMARY : 0};
+        struct kdbus_notify_id_change into = {new_id, new_id ? KDBUS_NAME_PRIMARY : 0};
+
+        notify_name(to->bus, to, type, name, &from, &into);
+}
+
+/**
+ * kbus_tell_id() - the other bus announced a peer
+ */
+void kbus_tell_id(struct kconn *to, uint64_t type, uint64_t id)
+{
+        notify_id(to->bus, to, type, id, 0);
 }
 
 /**

@@ -25,8 +25,42 @@
 
 struct kconn;
 struct kentry;
+struct kreply;
 struct kmsg;
 struct waiter;
+
+/* one on D-Bus, as a program on kdbus asks for it */
+struct kforeign {
+        uint64_t id;
+        struct meta meta;
+        void *items; /* its names, rendered */
+        size_t n_items;
+};
+
+/*
+ * What a D-Bus bus does for the kdbus bus it is attached to (bridge.c). Called in the domain's
+ * thread.
+ */
+struct kbridge_ops {
+        /* join(), leave() - a connection came or went; the id is that of its unique name */
+        int (*join)(struct kconn *conn, int socket, uint64_t *idp);
+        void (*leave)(struct kconn *conn);
+
+        /* listen() - it has its first match */
+        void (*listen)(struct kconn *conn);
+
+        /* send() - a message for someone not on kdbus, or for all; @reply: opened for a call */
+        int (*send)(struct kconn *src, struct kmsg *msg, bool sync, struct kreply **reply);
+
+        /* acquire(), release() - the names are one registry */
+        int (*acquire)(struct kconn *conn, const char *name, uint64_t flags, __u64 *return_flags);
+        int (*release)(struct kconn *conn, const char *name);
+
+        /* find() - by name, or else by id: 0, -ESRCH, -ENXIO; list() - all, with or without names */
+        int (*find)(struct kbus *bus, uint64_t id, const char *name, struct kforeign *out);
+        int (*list)(struct kbus *bus, bool unique, bool names,
+                    int (*fn)(void *data, uint64_t id, const char *name), void *data);
+};
 
 struct kuser {
         struct domain *domain;
@@ -72,6 +106,8 @@ struct kbus {
         struct cds_list_head eps;
         struct kep *default_ep;
         struct kpolicy policy;
+        const struct kbridge_ops *bridge; /* NULL: on its own */
+        void *bridge_data;
 };
 
 struct kep {
@@ -118,4 +154,7 @@ void kbus_notify_name(struct kbus *bus, uint64_t type, const char *name,
                       const struct kname_owner *old_owner, uint64_t old_flags,
                       const struct kname_owner *new_owner, uint64_t new_flags);
 void kbus_notify_id(struct kbus *bus, uint64_t type, uint64_t id, uint64_t flags);
+void kbus_tell_name(struct kconn *to, uint64_t type, const char *name, uint64_t old_id,
+                    uint64_t new_id);
+void kbus_tell_id(struct kconn *to, uint64_t type, uint64_t id);
 void kbus_notify_reply(struct kbus *bus, uint64_t type, uint64_t caller, uint64_t cookie);

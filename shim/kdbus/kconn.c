@@ -61,12 +61,19 @@ int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *he
 
 /**
  * kconn_connect() - join the bus; the others are told
+ * @socket:     the handle's, which the kernel knows the opener of
  */
-int kconn_connect(struct kconn *conn)
+int kconn_connect(struct kconn *conn, int socket)
 {
         struct kbus *bus = conn->bus;
+        int r = 0;
 
-        conn->id = ++bus->domain->last_id;
+        if (bus->bridge)
+                r = bus->bridge->join(conn, socket, &conn->id);
+        else
+                conn->id = ++bus->domain->last_id;
+        if (r)
+                return r;
         HASH_ADD(hh, bus->conns, id, sizeof(conn->id), conn);
         if (!conn->hh.tbl)
                 return error_origin(-ENOMEM);
@@ -126,6 +133,8 @@ int kconn_disconnect(struct kconn *conn, bool if_empty)
         drop_calls(conn);
         fail_callers(conn);
         kmatch_deinit(&conn->matches);
+        if (bus->bridge)
+                bus->bridge->leave(conn);
         if (!kconn_is_monitor(conn))
                 kbus_notify_id(bus, KDBUS_ITEM_ID_REMOVE, conn->id, conn->flags);
         if (conn->ops)
@@ -293,7 +302,7 @@ int kconn_make_entry(struct kconn *dst, struct kmsg *msg, struct kentry **entryp
         if (!kconn_is_monitor(dst) && !(dst->flags & KDBUS_HELLO_ACCEPT_FD) && msg->fds &&
             msg->fds->n_fds)
                 return -ECOMM;
-        r = entry_new(dst, &e, msg->src ? msg->src->user : NULL, kmsg_size(msg, dst), msg->fds);
+        r = entry_new(dst, &e, msg->src ? msg->src->user : msg->payer, kmsg_size(msg, dst), msg->fds);
         if (r)
                 return r;
         r = kmsg_write(msg, dst, pool_slice_data(e->slice));

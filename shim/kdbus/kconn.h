@@ -21,6 +21,7 @@
 #include "shim/kdbus/meta.h"
 #include "shim/kdbus/pool.h"
 
+struct ghost;
 struct kfds;
 struct kmsg;
 struct kreply;
@@ -80,6 +81,8 @@ struct kconn {
         unsigned n_calls;
         struct cds_list_head answers; /* kreply.by_callee */
 
+        struct ghost *ghost;          /* what D-Bus sees of it, on a bridged bus */
+
         struct meta meta;             /* at HELLO, or fake */
         struct meta opener;           /* of the open file: policy as a receiver */
         struct meta_view view;        /* how metadata is shown to it */
@@ -113,7 +116,7 @@ static inline bool kconn_is_monitor(const struct kconn *c)
 }
 
 int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *hello);
-int kconn_connect(struct kconn *conn);
+int kconn_connect(struct kconn *conn, int socket);
 int kconn_disconnect(struct kconn *conn, bool if_empty);
 struct kconn *kconn_free(struct kconn *conn);
 

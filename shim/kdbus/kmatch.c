@@ -124,7 +124,8 @@ static bool item_fits_message(const struct kdbus_item *item, const struct bloom_
                                                       (const uint64_t *)item->data64,
                                                       ITEM_PAYLOAD(item));
         case KDBUS_ITEM_NAME:
-                return kname_held_by(s->src, item->str);
+                return s->src ? kname_held_by(s->src, item->str)
+                              : s->holds && s->holds(s->holds_data, item->str);
         case KDBUS_ITEM_ID:
                 return id_fits(item->id, s->src_id);
         case KDBUS_ITEM_DST_ID:
@@ -157,8 +158,8 @@ static bool entry_fits(struct kmatch_entry *e, const struct bloom_params *bloom,
         for (item_walk_init(&w, e->items, e->n_items); !item_next(&w, &item) && item;) {
                 if (item->type == KDBUS_ITEM_NEGOTIATE)
                         continue;
-                if (s->src ? !item_fits_message(item, bloom, s)
-                           : !item_fits_notification(item, s->notification))
+                if (s->notification ? !item_fits_notification(item, s->notification)
+                                    : !item_fits_message(item, bloom, s))
                         return false;
         }
         return true;

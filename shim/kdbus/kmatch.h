@@ -26,7 +26,9 @@ struct kmatch_db {
 
 /* what is matched: a user message, or a notification */
 struct kmatch_subject {
-        const struct kconn *src;                 /* NULL: a notification */
+        const struct kconn *src; /* NULL: a notification, or someone who is not on kdbus */
+        bool (*holds)(void *data, const char *name); /* whether such a one has a name */
+        void *holds_data;
         uint64_t src_id, dst_id;
         const struct kdbus_bloom_filter *filter; /* user messages; may be NULL */
         const struct kdbus_item *notification;

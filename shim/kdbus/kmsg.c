@@ -292,10 +292,10 @@ static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct 
         uint64_t mask;
 
         *metap = NULL;
-        if (!m->src)
+        if (!m->src && !m->foreign)
                 return KDBUS_ATTACH_TIMESTAMP;
         mask = dst->attach_recv & _KDBUS_ATTACH_ALL;
-        if (m->src->meta.fake) {
+        if (m->src && m->src->meta.fake) {
                 *metap = &m->src->meta;
                 return mask;
         }
@@ -303,7 +303,7 @@ static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct 
                 return mask & ~META_PROC;
         *metap = caller_meta(m->caller, mask | KDBUS_ATTACH_PIDS);
         if (!meta_pid_visible(*metap, &dst->view))
-                mask &= m->src->attach_send | IMPLICIT;
+                mask &= (m->src ? m->src->attach_send : 0) | IMPLICIT;
         return mask;
 }
 
@@ -320,6 +320,8 @@ size_t kmsg_size(struct kmsg *m, const struct kconn *dst)
                 n += meta_size(meta, &dst->view, mask);
         if (m->src)
                 n += kconn_meta_size(m->src, mask);
+        else if (mask & KDBUS_ATTACH_NAMES)
+                n += m->n_extra;
         if (mask & KDBUS_ATTACH_TIMESTAMP)
                 n += ITEM_SIZE(sizeof(struct kdbus_timestamp));
         return n + m->n_stream;
@@ -441,8 +443,12 @@ int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
                 p = write_item(p, item, &stream);
         if (meta)
                 p = meta_write(p, meta, &dst->view, mask);
-        if (m->src)
+        if (m->src) {
                 p = kconn_meta_write(p, m->src, mask);
+        } else if (m->n_extra && (mask & KDBUS_ATTACH_NAMES)) {
+                memcpy(p, m->extra, m->n_extra);
+                p = (uint8_t *)p + m->n_extra;
+        }
         if (mask & KDBUS_ATTACH_TIMESTAMP) {
                 struct kdbus_timestamp ts = {m->seq, m->monotonic_ns, m->realtime_ns};
 

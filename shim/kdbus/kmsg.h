@@ -21,6 +21,7 @@
 struct bloom_params;
 struct caller;
 struct kconn;
+struct kuser;
 
 /* descriptors of a message, shared by all who have it queued: memfds first, then plain ones */
 struct kfds {
@@ -49,7 +50,11 @@ struct kmsg {
         size_t n_stream;  /* payload bytes in the pool, with alignment filler */
         size_t n_out;     /* bytes of the sender's items as the receiver sees them */
 
-        struct kconn *src; /* NULL: from the bus itself */
+        struct kconn *src; /* NULL: from the bus itself, or from D-Bus */
+        bool foreign;      /* from D-Bus: msg->src_id is set, and who pays, and what is known */
+        struct kuser *payer;
+        const void *extra; /* items of its names and the like, rendered */
+        size_t n_extra;
         uint64_t seq, monotonic_ns, realtime_ns;
         struct caller *caller; /* the sending task */
 };

@@ -45,7 +45,8 @@ int kreply_new(struct kreply **replyp, struct kconn *caller, struct kconn *calle
         reply->sync = sync;
         cds_list_add(&reply->by_caller, &caller->calls);
         caller->n_calls++;
-        cds_list_add_tail(&reply->by_callee, &callee->answers);
+        if (callee)
+                cds_list_add_tail(&reply->by_callee, &callee->answers);
         link_deadline(reply);
         *replyp = reply;
         return 0;
@@ -79,6 +80,19 @@ struct kreply *kreply_find(const struct kconn *caller, const struct kconn *calle
                 if (reply->cookie == cookie &&
                     (callee ? reply->callee == callee && !reply->ended
                             : reply->sync && !reply->waiter))
+                        return reply;
+        return NULL;
+}
+
+/**
+ * kreply_find_foreign() - the newest open window that someone on D-Bus is to answer
+ */
+struct kreply *kreply_find_foreign(const struct kconn *caller, uint64_t cookie)
+{
+        struct kreply *reply;
+
+        cds_list_for_each_entry(reply, &caller->calls, by_caller)
+                if (reply->cookie == cookie && !reply->callee && !reply->ended)
                         return reply;
         return NULL;
 }

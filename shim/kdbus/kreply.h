@@ -24,7 +24,7 @@ struct kentry;
 struct waiter;
 
 struct kreply {
-        struct kconn *caller, *callee;
+        struct kconn *caller, *callee; /* callee NULL: someone on D-Bus */
         struct domain *domain;
         uint64_t cookie;
         uint64_t deadline; /* CLOCK_MONOTONIC, ns */
@@ -43,6 +43,7 @@ int kreply_new(struct kreply **replyp, struct kconn *caller, struct kconn *calle
                uint64_t deadline, bool sync);
 struct kreply *kreply_free(struct kreply *reply);
 
+struct kreply *kreply_find_foreign(const struct kconn *caller, uint64_t cookie);
 struct kreply *kreply_find(const struct kconn *caller, const struct kconn *callee, uint64_t cookie);
 void kreply_set_callee(struct kreply *reply, struct kconn *callee);
 void kreply_finish(struct kreply *reply, int error, struct kentry *answer);
