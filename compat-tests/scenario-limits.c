@@ -162,6 +162,37 @@ static void largest_array(struct bus *bus)
         client_free(b);
 }
 
+static unsigned int size_of(const char *format, const char *to)
+{
+        struct words words = {};
+        struct message *m;
+        size_t size;
+        char *text;
+
+        ck_assert_int_gt(asprintf(&text, format, to), 0);
+        words_split(&words, text);
+        m = message_parse(words.word, words.n);
+        free(message_encode(m, &size));
+        message_free(m);
+        words_clear(&words);
+        free(text);
+        return size;
+}
+
+/* there is no message that its sender's name would make longer than a message may be */
+static void too_long_when_stamped(struct bus *bus)
+{
+        struct client *a = connect_to(bus), *b = connect_to(bus);
+        unsigned int n;
+
+        send_text(a, "call " I ".Do path=/x to=%s s @%u", b->unique,
+                  (1U << 27) - size_of("call " I ".Do path=/x to=%s s @0", b->unique));
+        n = count(a, TYPE_ERROR, ERROR_PREFIX "LimitsExceeded");
+        ck_assert_uint_eq(n, differs("stamped-too-long"));
+        client_free(a);
+        client_free(b);
+}
+
 /* messages of exactly the largest size, and of one byte more */
 static void exact_size(struct bus *bus)
 {
@@ -250,6 +281,9 @@ static const struct scenario scenarios[] = {
         { "a message of 32 MiB and more ends the connection by default",
           TALK(CALL " bodylen=33554433", "a? closed", "b: GetId -> s *") },
         { "an array of 64 MiB passes", .run = largest_array,
+          .options.limits = "max_message_size=134217728 max_incoming_bytes=1000000000 "
+                            "max_outgoing_bytes=1000000000" },
+        { "a message that the sender's name makes too long is refused", .run = too_long_when_stamped,
           .options.limits = "max_message_size=134217728 max_incoming_bytes=1000000000 "
                             "max_outgoing_bytes=1000000000" },
         { "a message larger than max_incoming_bytes passes all the same",

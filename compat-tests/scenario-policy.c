@@ -82,8 +82,9 @@ static const struct scenario scenarios[] = {
           TALK(OWN_B, CALL DENIED, "a: signal " I ".Sig to=com.example.B", "b? signal Sig"),
           RULES("<deny send_destination=\"com.example.B\" send_type=\"method_call\"/>") },
         { "send_error denies an error",
-          TALK(OWN_B, CALL, PASSES, "b: error com.example.Bad label=e s x",
-               "b? error AccessDenied reply=e", "ref(undeliverable-reply) a? nothing"),
+          TALK(OWN_B, CALL " label=c", PASSES, "b: error com.example.Bad label=e s x",
+               "b? error AccessDenied reply=e", "ref(undeliverable-reply) a? nothing",
+               "new(undeliverable-reply) a? error AccessDenied reply=c from=org.freedesktop.DBus"),
           RULES("<deny send_error=\"com.example.Bad\" send_type=\"error\" "
                 "send_requested_reply=\"true\"/>") },
         { "a denial of an error that does not speak of requested replies lets those pass",
@@ -125,7 +126,8 @@ static const struct scenario scenarios[] = {
                "<allow send_requested_reply=\"true\" send_type=\"method_return\"/>") },
         { "replies do not pass without a rule",
           TALK("b: GetId -> s *", "a: call " I ".Do to=b label=c", PASSES, "b: return label=r s x",
-               "b? error AccessDenied reply=r", "ref(undeliverable-reply) a? nothing"),
+               "b? error AccessDenied reply=r", "ref(undeliverable-reply) a? nothing",
+               "new(undeliverable-reply) a? error AccessDenied reply=c from=org.freedesktop.DBus"),
           ONLY(DRIVER "<allow send_type=\"method_call\"/><allow receive_sender=\"*\"/>") },
 
         /* receiving */

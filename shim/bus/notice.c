@@ -59,7 +59,7 @@ void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, str
                 return;
         }
         e->message.fds = fds;
-        route_monitors(turn, &turn->bus->self, BUS_ID, e, to);
+        route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
         if (route_refused_by_receiver(to, e))
                 return;
         if (turn_say(turn, to, &e->message))
@@ -75,7 +75,7 @@ void notice_broadcast(struct writer *w, struct turn *turn)
                 log_line(LOG_ERR, "a signal of the bus was lost: not enough memory");
                 return;
         }
-        route_monitors(turn, &turn->bus->self, BUS_ID, e, NULL);
+        route_monitors(turn, &turn->tx, &turn->bus->self, e, NULL);
         if (route_wanted(turn, &turn->bus->rules, BUS_ID, e, NULL, false)) {
                 log_line(LOG_ERR, "a signal of the bus was lost: not enough memory");
                 return;

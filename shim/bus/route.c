@@ -216,31 +216,38 @@ bool route_refused_by_receiver(const struct client *to, const struct envelope *e
 
 /* --- monitors and eavesdroppers -------------------------------------------------------------- */
 
-static void give_copy(struct turn *turn, struct peer *from, struct client *to, struct envelope *e)
+static void give_copy(struct tx *tx, struct client *to, struct envelope *e)
 {
-        int r;
-
-        r = peer_send(from, &to->peer, &e->message);
-        if (r == 0) {
-                turn_touch(turn, to);
+        if (!tx_add(tx, &to->peer, &e->message))
                 return;
-        }
         atomic_fetch_add_explicit(&to->count.lost, 1, memory_order_relaxed);
         log_limited(LOG_WARNING, "lost copy", to->peer.id,
                     "%s does not read fast enough: a copy for it was dropped", to->name);
 }
 
-void route_monitors(struct turn *turn, struct peer *from, uint64_t sender_id, struct envelope *e,
+void route_monitors(struct turn *turn, struct tx *tx, struct peer *from, struct envelope *e,
                     const struct client *to)
 {
         struct match_hits *hits = &turn->hits;
 
         if (!turn->bus->n_monitors)
                 return;
-        if (route_wanted(turn, &turn->bus->monitors, sender_id, e, to, false))
+        if (route_wanted(turn, &turn->bus->monitors, from->id, e, to, false))
                 return;
+        tx->from = from;
         for (size_t i = 0; i < hits->n; i++)
-                give_copy(turn, from, container_of(hits->owners[i], struct client, rules), e);
+                give_copy(tx, container_of(hits->owners[i], struct client, rules), e);
+}
+
+static void touch_peer(void *data, struct peer *to)
+{
+        turn_touch(data, client_of(to));
+}
+
+void route_commit(struct turn *turn)
+{
+        if (turn->out.n)
+                tx_commit(&turn->out, touch_peer, turn);
 }
 
 /* Clients with eavesdrop rules, whom policy lets see messages to others. */
@@ -253,12 +260,13 @@ static void route_eavesdroppers(struct turn *turn, struct client *sender, struct
                 return;
         if (route_wanted(turn, &turn->bus->rules, sender->peer.id, e, to, true))
                 return;
+        turn->out.from = &sender->peer;
         for (size_t i = 0; i < hits->n; i++) {
                 struct client *third = container_of(hits->owners[i], struct client, rules);
 
                 if (third != to && (third->accepts_fds || !e->message.fds) &&
                     allowed(turn, sender, e, third, false, false))
-                        give_copy(turn, &sender->peer, third, e);
+                        give_copy(&turn->out, third, e);
         }
 }
 
@@ -349,9 +357,36 @@ static void undelivered(struct turn *turn, int why, struct client *sender, struc
                                 "The answer did not fit into your message queue");
 }
 
-void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
-                   struct client *to)
+/*
+ * An answer that is kept from its caller: both are told, the replier as dbus-daemon does, and the
+ * caller so that it does not wait for ever.
+ */
+static void withheld(struct turn *turn, enum outcome outcome, const char *why,
+                     struct client *replier, const struct envelope *e, struct client *caller)
 {
+        notice_error_to(turn, replier, e->header.serial, outcome_error_name(outcome), why);
+        notice_error_to(turn, caller, e->header.reply_serial, outcome_error_name(outcome), why);
+}
+
+/* Into the one inbox, or into the transaction with the copies for those who watch. */
+static int deliver(struct turn *turn, struct client *sender, struct envelope *e, struct client *to)
+{
+        int r;
+
+        if (turn->out.n)
+                return tx_add(&turn->out, &to->peer, &e->message);
+        r = peer_send(&sender->peer, &to->peer, &e->message);
+        if (!r)
+                turn_touch(turn, to);
+        return r;
+}
+
+static void unicast(struct turn *turn, struct client *sender, struct envelope *e,
+                    struct client *to)
+{
+        static const char no_fds[] =
+                "Tried to send message with Unix file descriptors to a client that doesn't support "
+                "that.";
         bool requested = take_reply(sender, e, to);
         int r;
 
@@ -359,34 +394,41 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
                 return; /* nobody asked: dropped, unlike the reference's session bus */
         if (!expect_reply(turn, sender, e, to))
                 return;
-        if (!allowed(turn, sender, e, to, requested, true))
+        if (!allowed(turn, sender, e, to, requested, true)) {
+                if (requested)
+                        withheld(turn, OUTCOME_ACCESS_DENIED,
+                                 "An answer was withheld: policy does not let it pass", sender, e,
+                                 to);
                 goto cancel;
+        }
         if (e->message.fds && !to->accepts_fds) {
-                notice_error(turn, sender, e, OUTCOME_NOT_SUPPORTED,
-                             "Tried to send message with Unix file descriptors to a client that "
-                             "doesn't support that.");
+                if (requested)
+                        withheld(turn, OUTCOME_NOT_SUPPORTED, no_fds, sender, e, to);
+                else
+                        notice_error(turn, sender, e, OUTCOME_NOT_SUPPORTED, "%s", no_fds);
                 goto cancel;
         }
         route_eavesdroppers(turn, sender, e, to);
-        r = peer_send(&sender->peer, &to->peer, &e->message);
+        r = deliver(turn, sender, e, to);
         if (r) {
                 undelivered(turn, r, sender, e, to, requested);
                 goto cancel;
         }
         trace("queue", "%s#%u -> %s", sender->name, e->header.serial, to->name);
-        turn_touch(turn, to);
         return;
 cancel:
         if (wants_reply(e))
                 reply_end(sender, to, e->header.serial);
 }
 
-/* --- all that want it ------------------------------------------------------------------------ */
-
-static void touch_peer(void *data, struct peer *to)
+void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
+                   struct client *to)
 {
-        turn_touch(data, client_of(to));
+        unicast(turn, sender, e, to);
+        route_commit(turn);
 }
+
+/* --- all that want it ------------------------------------------------------------------------ */
 
 static void skip_receiver(struct client *to, int why)
 {
@@ -400,26 +442,24 @@ static void skip_receiver(struct client *to, int why)
 static void broadcast(struct turn *turn, struct client *sender, struct envelope *e)
 {
         struct match_hits *hits = &turn->hits;
-        struct tx tx;
         int r;
 
         if (route_wanted(turn, &turn->bus->rules, sender->peer.id, e, NULL, false)) {
                 notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;
         }
-        tx_init(&tx, &sender->peer);
+        turn->out.from = &sender->peer;
         for (size_t i = 0; i < hits->n; i++) {
                 struct client *to = container_of(hits->owners[i], struct client, rules);
 
                 if ((e->message.fds && !to->accepts_fds) ||
                     !allowed(turn, sender, e, to, false, false))
                         continue;
-                r = tx_add(&tx, &to->peer, &e->message);
+                r = tx_add(&turn->out, &to->peer, &e->message);
                 if (r)
                         skip_receiver(to, r);
         }
-        trace("order", "%s#%u to %zu", sender->name, e->header.serial, tx.n);
-        tx_commit(&tx, touch_peer, turn);
+        trace("order", "%s#%u to %zu", sender->name, e->header.serial, turn->out.n);
 }
 
 /* --- enter ----------------------------------------------------------------------------------- */
@@ -462,22 +502,27 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
                         to_bus(turn, sender, e, false);
                         return;
                 }
-                route_monitors(turn, &sender->peer, sender->peer.id, e, NULL);
+                route_monitors(turn, &turn->out, &sender->peer, e, NULL);
                 broadcast(turn, sender, e);
+                route_commit(turn);
                 return;
         }
         if (h->destination.len == strlen(BUS_NAME) && memcmp(name, BUS_NAME, h->destination.len) == 0) {
-                route_monitors(turn, &sender->peer, sender->peer.id, e, NULL);
+                route_monitors(turn, &turn->out, &sender->peer, e, NULL);
+                route_commit(turn); /* what the bus says to it comes after it */
                 to_bus(turn, sender, e, true);
                 return;
         }
         to = bus_find(bus, name, h->destination.len);
-        route_monitors(turn, &sender->peer, sender->peer.id, e, to);
+        route_monitors(turn, &turn->out, &sender->peer, e, to);
+        if (to && h->type <= HEADER_SIGNAL) {
+                route_unicast(turn, sender, e, to);
+                return;
+        }
+        route_commit(turn);
         if (h->type > HEADER_SIGNAL)
                 notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
                              "Messages of the unknown type %u are not delivered", h->type);
-        else if (to)
-                route_unicast(turn, sender, e, to);
         else if (!activation_wanted(bus, e) || !activation_enqueue(turn, sender, e))
                 unknown_destination(turn, sender, e);
 }

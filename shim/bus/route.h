@@ -6,6 +6,8 @@
  *
  * What it is     Who gets a message: names, match rules, policies and pending replies make a set
  *                of receivers, and bus-core puts the message into their inboxes.
+ * How            One receiver gets a message by peer_send(). Several get it by one transaction,
+ *                turn->out, monitors and eavesdroppers among them: all see the same order.
  * Promise        1. A message goes to nobody whom the policy of either side forbids.
  *                2. A call that was accepted has a slot for its reply; one that was not gets an
  *                   error that says why.
@@ -34,9 +36,16 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
 bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e,
                      const char *label);
 
-/* route_monitors() - copies for those who watch; @to is who it is for, or NULL */
-void route_monitors(struct turn *turn, struct peer *from, uint64_t sender_id, struct envelope *e,
+/**
+ * route_monitors() - copies for those who watch
+ * @tx:         with what the message goes out: turn->tx, or turn->out
+ * @to:         who it is for, or NULL
+ */
+void route_monitors(struct turn *turn, struct tx *tx, struct peer *from, struct envelope *e,
                     const struct client *to);
+
+/* route_commit() - end of a message that was given to several by turn->out */
+void route_commit(struct turn *turn);
 
 /* route_refused_by_receiver() - is the bus's own message kept from @to by its policy? */
 bool route_refused_by_receiver(const struct client *to, const struct envelope *e);

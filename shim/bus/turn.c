@@ -11,6 +11,7 @@ int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
         *turn = (struct turn){ .bus = bus, .slot = slot, .budget = TURN_BUFFER };
         CDS_INIT_LIST_HEAD(&turn->touched);
         tx_init(&turn->tx, &bus->self);
+        tx_init(&turn->out, NULL);
         turn->buffer = malloc(TURN_KEEP + TURN_BUFFER);
         return turn->buffer ? 0 : error_origin(-ENOMEM);
 }

@@ -46,6 +46,7 @@ struct turn {
         size_t load;                  /* deliveries since the last drain */
         size_t budget;                /* bytes to read from a connection: TURN_BUFFER or less */
         struct tx tx;                 /* what the bus itself says */
+        struct tx out;                /* the message at hand, when several get it (route.c) */
         struct match_hits hits;
         struct body_args args; /* of the message at hand, if any rule asks for them */
         struct match_value values[BODY_ARGS_MAX];

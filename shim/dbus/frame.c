@@ -19,6 +19,7 @@
 #include "shim/dbus/conn.h"
 #include "shim/wire/body.h"
 #include "shim/wire/error.h"
+#include "shim/wire/type.h"
 
 /* The rules about descriptors: as many as it says came with it, and not too many. */
 static const char *check_fds(struct conn *conn, const struct header *h)
@@ -78,7 +79,8 @@ static const char *enter_new(struct conn *conn, struct turn *turn, struct envelo
 
         if (e->header.type != HEADER_CALL || (name && strcmp(name, BUS_NAME) != 0))
                 return "message sent before Hello";
-        route_monitors(turn, &conn->client.peer, conn->client.peer.id, e, NULL);
+        route_monitors(turn, &turn->out, &conn->client.peer, e, NULL);
+        route_commit(turn);
         if (!mediate_off(turn->bus->mediation) &&
             !mediation_send(turn, &conn->client, e, NULL, false, true))
                 return NULL;
@@ -127,6 +129,17 @@ static const char *handle(struct conn *conn, struct turn *turn, const uint8_t *m
         return enter(conn, turn, e);
 }
 
+/* Its sender's name made it longer than any message may be: nobody could receive it. */
+static void refuse_too_long(struct conn *conn, struct turn *turn, struct envelope *e)
+{
+        turn_read(turn);
+        notice_error(turn, &conn->client, e, OUTCOME_LIMITS_EXCEEDED,
+                     "The message has %u bytes with the sender's name in it: %u are allowed",
+                     e->size, TYPE_MESSAGE_MAX);
+        turn_commit(turn);
+        envelope_unref(e);
+}
+
 int conn_take_large(struct conn *conn, struct turn *turn, const char **reason)
 {
         const struct envelope_sender sender = sender_of(conn);
@@ -138,6 +151,8 @@ int conn_take_large(struct conn *conn, struct turn *turn, const char **reason)
                 *reason = "not enough memory";
         if (*reason)
                 envelope_unref(e);
+        else if (e->size > TYPE_MESSAGE_MAX)
+                refuse_too_long(conn, turn, e);
         else
                 *reason = enter(conn, turn, e);
         return *reason ? -1 : 0;
