@@ -211,6 +211,18 @@ size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max)
         return n;
 }
 
+void peer_look(struct peer *peer, bool (*fn)(void *data, const struct inbox_entry *e), void *data)
+{
+        struct inbox_entry *e;
+
+        pthread_mutex_lock(&peer->data.lock);
+        cds_list_for_each_entry(e, &peer->data.inbox.entries, link) {
+                if (!fn(data, e))
+                        break;
+        }
+        pthread_mutex_unlock(&peer->data.lock);
+}
+
 static void entry_free(struct inbox_entry *e)
 {
         charge_drop(&e->charge);

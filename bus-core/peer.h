@@ -75,12 +75,6 @@ struct peer *peer_ref(struct peer *peer);
 struct peer *peer_unref(struct peer *peer);
 DEFINE_FREEP(struct peer, peer_unref)
 
-/* peer_is_shared() - does anyone but the caller refer to it? "No" stays true. */
-static inline bool peer_is_shared(struct peer *peer)
-{
-        return atomic_load(&peer->refs) > 1;
-}
-
 /* peer_close() - refuse everything from now on and drop what waits. May be called again. */
 void peer_close(struct peer *peer);
 
@@ -107,6 +101,16 @@ int peer_send(struct peer *from, struct peer *to, struct message *message);
  * Return:      the number taken.
  */
 size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max);
+
+/**
+ * peer_look() - show what waits, in order, without taking it
+ * @fn:         returns false to see no more; takes no lock and must be quick
+ *
+ * Staged entries are shown as well.
+ *
+ * Lock:        takes data.lock; @fn is called under it
+ */
+void peer_look(struct peer *peer, bool (*fn)(void *data, const struct inbox_entry *e), void *data);
 
 /* peer_release() - give back an entry that was taken: its charge, its message, its memory */
 void peer_release(struct peer *peer, struct inbox_entry *entry);

@@ -45,9 +45,6 @@ struct door {
          */
         void (*close)(struct client *client);
 
-        /* pidfd() - a descriptor of the client's process, the caller's to close; negative errno */
-        int (*pidfd)(struct client *client);
-
         /* free() - the last reference is gone */
         void (*free)(struct client *client);
 };
@@ -86,6 +83,8 @@ struct client {
         struct cds_list_head waits; /* for activations, see activate.c */
 
         struct replies replies; /* guards itself */
+
+        _Atomic bool dismissed; /* its end is on record, see pressure.h */
 
         struct { /* atomics: who empties the inbox, see turn.h */
                 _Atomic bool touched;

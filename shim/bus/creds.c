@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +23,7 @@ static int creds_new(struct creds **out, gid_t primary, const gid_t *gids, size_
         if (!creds)
                 return error_origin(-ENOMEM);
         creds->refs = 1;
+        creds->pidfd = -1;
         creds->gids[creds->n_gids++] = primary;
         for (size_t i = 0; i < n; i++)
                 if (gids[i] != primary)
@@ -33,99 +32,91 @@ static int creds_new(struct creds **out, gid_t primary, const gid_t *gids, size_
         return 0;
 }
 
-/* SO_PEERGROUPS, however many there are; *@out is @room, or allocated. */
-static int peer_groups(gid_t **out, size_t *n, gid_t *room, size_t n_room, int fd)
+/* SO_PEERGROUPS, however many there are; *@out is NULL where the kernel does not tell. */
+static int peer_groups(gid_t **out, size_t *n, int fd)
 {
-        socklen_t len = n_room * sizeof(gid_t);
+        socklen_t len = 64 * sizeof(gid_t);
+        gid_t *gids = NULL, *bigger;
 
-        *out = room;
-        while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, *out, &len) < 0) {
-                if (*out != room)
-                        free(*out);
-                *out = room;
+        *out = NULL;
+        *n = 0;
+        for (;;) {
+                bigger = realloc(gids, len ? len : 1);
+                if (!bigger) {
+                        free(gids);
+                        return error_origin(-ENOMEM);
+                }
+                gids = bigger;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &len) == 0)
+                        break;
                 if (errno != ERANGE) {
-                        *n = 0;
+                        free(gids);
                         return 0;
                 }
-                *out = malloc(len);
-                if (!*out)
-                        return error_origin(-ENOMEM);
         }
+        *out = gids;
         *n = len / sizeof(gid_t);
         return 0;
 }
 
 static int peer_label(struct creds *creds, int fd)
 {
-        static _Atomic bool unlabelled; /* no security module labels sockets here */
-        char text[256], *label = text, *bigger = NULL;
-        socklen_t len = sizeof(text) - 1;
+        socklen_t len = 256;
+        char *label = NULL, *bigger;
 
-        if (atomic_load_explicit(&unlabelled, memory_order_relaxed))
-                return 0;
-        while (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) < 0) {
-                if (errno != ERANGE) {
-                        if (errno == ENOPROTOOPT)
-                                atomic_store_explicit(&unlabelled, true, memory_order_relaxed);
-                        free(bigger);
-                        return 0;
-                }
-                free(bigger);
-                label = bigger = malloc(len + 1);
-                if (!bigger)
+        for (;;) {
+                bigger = realloc(label, len + 1);
+                if (!bigger) {
+                        free(label);
                         return error_origin(-ENOMEM);
+                }
+                label = bigger;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) == 0)
+                        break;
+                if (errno != ERANGE) {
+                        free(label);
+                        return 0; /* no security module */
+                }
         }
         label[len] = 0;
-        creds->label = strdup(label);
-        free(bigger);
-        if (!creds->label)
-                return error_origin(-ENOMEM);
-        creds->label_len = strlen(creds->label);
+        creds->label = label;
+        creds->label_len = strlen(label);
         return 0;
 }
 
 int creds_from_socket(struct creds **out, int fd)
 {
         _cleanup_(creds_unrefp) struct creds *creds = NULL;
+        _cleanup_(freep) gid_t *gids = NULL;
         struct ucred uc = { .uid = (uid_t)-1 };
         socklen_t len = sizeof(uc);
-        gid_t room[64], *gids = room;
         size_t n = 0;
         bool known;
         int r;
 
         known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &uc, &len) == 0 && uc.uid != (uid_t)-1;
         if (known) {
-                r = peer_groups(&gids, &n, room, ARRAY_SIZE(room), fd);
+                r = peer_groups(&gids, &n, fd);
                 if (r)
                         return error_fold(r);
         }
         r = creds_new(&creds, uc.gid, gids, n);
-        if (gids != room)
-                free(gids);
         if (r)
                 return error_fold(r);
         if (known) {
+                len = sizeof(creds->pidfd);
                 creds->has_uid = true;
                 creds->has_gids = true;
                 creds->uid = uc.uid;
                 creds->pid = uc.pid;
+                if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &creds->pidfd, &len) < 0)
+                        creds->pidfd = -1;
                 r = peer_label(creds, fd);
                 if (r)
                         return error_fold(r);
         }
         *out = steal(&creds);
         return 0;
-}
-
-int creds_pidfd(int socket_fd)
-{
-        socklen_t len = sizeof(int);
-        int fd;
-
-        if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
-                return -errno;
-        return fd;
 }
 
 int creds_of_uid(struct creds **out, uid_t uid)
@@ -185,6 +176,7 @@ struct creds *creds_unref(struct creds *creds)
 {
         if (!creds || !ref_dec(&creds->refs))
                 return NULL;
+        closep(&creds->pidfd);
         free(creds->label);
         free(creds);
         return NULL;

@@ -7,14 +7,23 @@
 
 #include "shim/bus/log.h"
 #include "shim/bus/notice.h"
+#include "shim/bus/pressure.h"
 #include "shim/bus/route.h"
 
 /* Nobody can be left believing what is no longer so: the client is given up. */
-static void cannot_tell(struct client *to)
+static void cannot_tell(struct client *to, int why)
 {
-        log_limited(LOG_ERR, "cannot tell", to->peer.id,
-                    "%s is disconnected: not enough memory to tell it what it must know", to->name);
-        to->door->close(to);
+        if (why < 0)
+                client_dismiss(to, PRESSURE_NO_LIMIT,
+                               "there is not enough memory to tell it what it must know");
+        else if (to->peer.queued_fds > to->peer.limits.fds)
+                client_dismiss(to, LIMIT_INDEX(max_outgoing_unix_fds),
+                               "it does not read, and cannot be told what it must know: its queue "
+                               "is full of descriptors");
+        else
+                client_dismiss(to, LIMIT_INDEX(max_outgoing_bytes),
+                               "it does not read, and cannot be told what it must know: its queue "
+                               "holds more than twice what it may");
 }
 
 void notice_begin(struct writer *w, struct turn *turn, uint8_t type, const struct client *to)
@@ -52,24 +61,28 @@ void notice_send(struct writer *w, struct turn *turn, struct client *to)
 void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds)
 {
         _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+        int r;
 
-        if (finish(&e, w)) {
+        r = finish(&e, w);
+        if (r) {
                 fdset_free(fds);
-                cannot_tell(to);
+                cannot_tell(to, r);
                 return;
         }
         e->message.fds = fds;
         route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
         if (route_refused_by_receiver(to, e))
                 return;
-        if (turn_say(turn, to, &e->message))
-                cannot_tell(to);
+        r = turn_say(turn, to, &e->message);
+        if (r)
+                cannot_tell(to, r);
 }
 
 void notice_broadcast(struct writer *w, struct turn *turn)
 {
         _cleanup_(envelope_unrefp) struct envelope *e = NULL;
         struct match_hits *hits = &turn->hits;
+        int r;
 
         if (finish(&e, w)) {
                 log_line(LOG_ERR, "a signal of the bus was lost: not enough memory");
@@ -83,8 +96,11 @@ void notice_broadcast(struct writer *w, struct turn *turn)
         for (size_t i = 0; i < hits->n; i++) {
                 struct client *to = container_of(hits->owners[i], struct client, rules);
 
-                if (!route_refused_by_receiver(to, e) && turn_say(turn, to, &e->message))
-                        cannot_tell(to);
+                if (route_refused_by_receiver(to, e))
+                        continue;
+                r = turn_say(turn, to, &e->message);
+                if (r)
+                        cannot_tell(to, r);
         }
 }
 
@@ -133,8 +149,6 @@ void notice_owner_changed(struct turn *turn, const char *name, const char *old_o
 {
         struct writer w;
 
-        if (!turn->bus->n_rules && !turn->bus->n_monitors)
-                return; /* nobody listens */
         notice_begin(&w, turn, HEADER_SIGNAL, NULL);
         writer_field(&w, FIELD_PATH, BUS_PATH);
         writer_field(&w, FIELD_INTERFACE, BUS_INTERFACE);

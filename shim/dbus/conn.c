@@ -7,6 +7,7 @@
 
 #include "shim/bus/log.h"
 #include "shim/bus/notice.h"
+#include "shim/bus/pressure.h"
 #include "shim/dbus/conn.h"
 
 #define MAX_FDS 253            /* the kernel's SCM_MAX_FD */
@@ -15,7 +16,6 @@
 #define IOV_MAX_ 64            /* pieces of one sendmsg */
 #define TAKE_MAX 256           /* entries taken from the inbox at once */
 #define HEADER_READ 512        /* bytes to read when the next message is likely to be large */
-#define ANSWERS_MAX (64 * 1024) /* bytes of answers in a conversation that are not yet read */
 #define HOLD_MAX (64 << 20)    /* own unread bytes beyond which a client is not read */
 
 static const struct door conn_door;
@@ -49,28 +49,20 @@ static void conn_close(struct client *client)
 void conn_end(struct conn *conn, struct turn *turn, const char *reason)
 {
         struct client *client = &conn->client;
-        char who[CLIENT_DESCRIBE_MAX];
 
         if (conn->ended)
                 return;
         conn->ended = true;
-        if (reason)
-                log_limited(LOG_WARNING, "disconnect", client->creds->has_uid ? client->creds->uid : 0,
-                            "%s is disconnected: %s", client_describe(client, who, sizeof(who)),
-                            reason);
         timer_clear(&conn->timer);
+        watch_stop(&conn->watch);
         cds_list_del(&conn->link);
-        turn_release(turn);
-        if (reason)
-                client_drain(client); /* what it may still read: why it was refused */
         turn_write(turn);
+        if (reason)
+                client_record(client, PRESSURE_NO_LIMIT, reason);
         client_disconnect(turn, client);
         turn_commit(turn);
         turn_release(turn);
-        if (peer_is_shared(&client->peer)) { /* else the socket is closed right now */
-                watch_stop(&conn->watch);
-                shutdown(conn->fd, SHUT_RDWR);
-        }
+        shutdown(conn->fd, SHUT_RDWR);
         client_unref(client);
 }
 
@@ -202,22 +194,6 @@ static const char *authenticated(struct conn *conn, struct turn *turn)
         return NULL;
 }
 
-/* Answers of the conversation take the way of all messages, so that they leave with Hello's. */
-static const char *answer(struct conn *conn, struct turn *turn, const char *text, size_t n)
-{
-        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
-        struct client *client = &conn->client;
-
-        if (!n)
-                return NULL;
-        if (client->peer.queued_bytes > ANSWERS_MAX)
-                return "it does not read the answers to its authentication";
-        if (envelope_of_text(&e, text, n) || peer_send(&turn->bus->self, &client->peer, &e->message))
-                return "not enough memory";
-        turn_touch(turn, client);
-        return NULL;
-}
-
 /* Feeds the conversation; returns the bytes used, or -1 to drop. */
 static ssize_t take_auth(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n,
                          const char **reason)
@@ -234,9 +210,11 @@ static ssize_t take_auth(struct conn *conn, struct turn *turn, const uint8_t *da
                         return -1;
                 }
                 done += used;
-                *reason = answer(conn, turn, reply, n_reply);
-                if (*reason)
+                if (n_reply && send(conn->fd, reply, n_reply, MSG_DONTWAIT | MSG_NOSIGNAL) !=
+                                       (ssize_t)n_reply) {
+                        *reason = "the answer to its authentication could not be sent";
                         return -1;
+                }
         } while (verdict == AUTH_FULL);
         if (verdict == AUTH_DROP)
                 *reason = auth_reason(conn->auth);
@@ -317,7 +295,7 @@ static ssize_t read_small(struct conn *conn, struct turn *turn, const char **rea
 
         memcpy(turn->buffer, conn->in.data ? conn->in.data : (uint8_t *)"", conn->in.n);
         iov.iov_base = turn->buffer + conn->in.n;
-        iov.iov_len = conn->in.expect_large ? HEADER_READ : turn->budget;
+        iov.iov_len = conn->in.expect_large ? HEADER_READ : TURN_BUFFER;
         n = receive(conn, turn, &iov, 1, reason);
         if (n <= 0 || *reason)
                 return n;
@@ -515,14 +493,8 @@ static void conn_drain(struct client *client)
         read_again(conn);
 }
 
-static int conn_pidfd(struct client *client)
-{
-        return creds_pidfd(conn_of(client)->fd);
-}
-
 static const struct door conn_door = {
         .drain = conn_drain,
-        .pidfd = conn_pidfd,
         .close = conn_close,
         .free = conn_free,
 };

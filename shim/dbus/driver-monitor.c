@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include "shim/bus/log.h"
+#include "shim/bus/pressure.h"
 #include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 
@@ -100,8 +100,8 @@ static void become_monitor(struct call *call)
         for (size_t i = 0; i < rules->n; i++) {
                 rules->rule[i]->eavesdrop = false; /* a monitor sees everything as it is */
                 if (match_add(&call->bus->monitors, &sender->rules, steal(&rules->rule[i]))) {
-                        log_line(LOG_ERR, "%s cannot monitor: not enough memory", sender->name);
-                        sender->door->close(sender);
+                        client_dismiss(sender, PRESSURE_NO_LIMIT,
+                                       "it cannot monitor: not enough memory");
                         break;
                 }
         }

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "shim/bus/log.h"
+#include "shim/bus/pressure.h"
+
+#define N_KINDS  32    /* different interface.member told apart in a queue */
+#define LOOK_MAX 65536 /* entries looked at */
+#define KIND_MAX 160   /* bytes of an interface.member that are shown */
+
+/* --- warnings -------------------------------------------------------------------------------- */
+
+void pressure_crossed(const struct bus *bus, const struct client *client, size_t limit, uint64_t now)
+{
+        static const char topic_half[] = "half of a limit", topic_most[] = "most of a limit";
+        struct limits limits = bus->limits;
+        uint64_t max = *limit_at(&limits, limit);
+        bool most = now >= max - max / 5;
+        char text[BUS_LIMIT_MAX], who[CLIENT_DESCRIBE_MAX] = "the bus";
+
+        if (!max)
+                return;
+        if (client)
+                client_describe(client, who, sizeof(who));
+        log_limited(LOG_WARNING, most ? topic_most : topic_half,
+                    (client ? client->peer.id : 0) * LIMITS_N + limit,
+                    "%s has reached %s %% of a limit: %" PRIu64 " of %s (%s)", who,
+                    most ? "80" : "50", now, limit_describe(limit)->unit,
+                    bus_limit(bus, limit, text, sizeof(text)));
+}
+
+/* --- what is in a queue ---------------------------------------------------------------------- */
+
+struct kind {
+        char text[KIND_MAX]; /* interface.member, or the error's name */
+        uint64_t n, bytes;
+};
+
+struct tally {
+        struct kind kind[N_KINDS];
+        size_t n_kinds;
+        uint64_t n, n_other;
+};
+
+static void name_kind(char text[KIND_MAX], const struct envelope *e)
+{
+        const char *interface = envelope_text(e, e->header.interface);
+        const char *member = envelope_text(e, e->header.member);
+        const char *error = envelope_text(e, e->header.error_name);
+
+        if (error)
+                snprintf(text, KIND_MAX, "%s", error);
+        else if (!member)
+                snprintf(text, KIND_MAX, "(answers)");
+        else
+                snprintf(text, KIND_MAX, "%s%s%s", interface ? interface : "",
+                         interface ? "." : "", member);
+}
+
+static bool count_entry(void *data, const struct inbox_entry *entry)
+{
+        const struct envelope *e = envelope_of(entry->message);
+        struct tally *tally = data;
+        char text[KIND_MAX];
+        size_t i;
+
+        tally->n++;
+        name_kind(text, e);
+        for (i = 0; i < tally->n_kinds; i++)
+                if (strcmp(tally->kind[i].text, text) == 0)
+                        break;
+        if (i == N_KINDS) {
+                tally->n_other++;
+        } else {
+                if (i == tally->n_kinds) {
+                        tally->n_kinds++;
+                        memcpy(tally->kind[i].text, text, sizeof(text));
+                        tally->kind[i].n = tally->kind[i].bytes = 0;
+                }
+                tally->kind[i].n++;
+                tally->kind[i].bytes += entry->bytes;
+        }
+        return tally->n < LOOK_MAX;
+}
+
+static int by_count(const void *a, const void *b)
+{
+        const struct kind *x = a, *y = b;
+
+        return (x->n < y->n) - (x->n > y->n);
+}
+
+/* "120 x com.example.If.Sig (240000 bytes), ..." */
+static void top_kinds(char *buf, size_t size, struct client *client)
+{
+        struct tally tally;
+        size_t n = 0;
+
+        tally.n = tally.n_other = tally.n_kinds = 0;
+        peer_look(&client->peer, count_entry, &tally);
+        qsort(tally.kind, tally.n_kinds, sizeof(tally.kind[0]), by_count);
+        buf[0] = 0;
+        for (size_t i = 0; i < MIN(tally.n_kinds, (size_t)PRESSURE_TOP) && n < size; i++)
+                n += snprintf(buf + n, size - n, "%s%" PRIu64 " x %s (%" PRIu64 " bytes)",
+                              i ? ", " : ": ", tally.kind[i].n, tally.kind[i].text,
+                              tally.kind[i].bytes);
+}
+
+/* --- the end of a client --------------------------------------------------------------------- */
+
+void client_record(struct client *client, size_t limit, const char *why)
+{
+        const struct bus *bus = client->bus;
+        char who[CLIENT_DESCRIBE_MAX], text[BUS_LIMIT_MAX] = "", top[1024];
+        bool known = client->state == CLIENT_ACTIVE || client->state == CLIENT_MONITOR;
+
+        if (atomic_exchange(&client->dismissed, true))
+                return;
+        if (limit < LIMITS_N)
+                bus_limit(bus, limit, text, sizeof(text));
+        top_kinds(top, sizeof(top), client);
+        /* newcomers come in storms, and are counted by user; a client has a line of its own */
+        log_limited(LOG_WARNING, "disconnect",
+                    known                    ? client->peer.id + ((uint64_t)1 << 32)
+                    : client->creds->has_uid ? client->creds->uid
+                                             : 0,
+                    "%s is disconnected: %s%s%s%s; it sent %" PRIu64 " messages; its queue holds "
+                    "%" PRIu64 " bytes, %" PRIu64 " descriptors%s",
+                    client_describe(client, who, sizeof(who)), why, text[0] ? " (" : "", text,
+                    text[0] ? ")" : "", (uint64_t)client->count.messages_in,
+                    (uint64_t)client->peer.queued_bytes, (uint64_t)client->peer.queued_fds, top);
+}
+
+void client_dismiss(struct client *client, size_t limit, const char *why)
+{
+        client_record(client, limit, why);
+        client->door->close(client);
+}
