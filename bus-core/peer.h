@@ -75,6 +75,12 @@ struct peer *peer_ref(struct peer *peer);
 struct peer *peer_unref(struct peer *peer);
 DEFINE_FREEP(struct peer, peer_unref)
 
+/* peer_is_shared() - does anyone but the caller refer to it? "No" stays true. */
+static inline bool peer_is_shared(struct peer *peer)
+{
+        return atomic_load(&peer->refs) > 1;
+}
+
 /* peer_close() - refuse everything from now on and drop what waits. May be called again. */
 void peer_close(struct peer *peer);
 

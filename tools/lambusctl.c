@@ -23,6 +23,8 @@ static const struct {
         { "record", verb_record, "write down what happens on a bus" },
         { "replay", verb_replay, "act a recording out on another bus" },
         { "compare", verb_compare, "replay on two buses and show where they differ" },
+        { "conformance", verb_conformance, "ask a bus daemon what dbus-daemon's answers are known to" },
+        { "check-migration", verb_check_migration, "what would be different on this machine" },
 };
 
 static int usage(FILE *to)

@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
-#define CACHE_KEEP (512 * 1024) /* bytes per class and thread */
+#define CACHE_KEEP (2 * 1024 * 1024) /* bytes per class and thread */
 
 /* cache_alloc() - @n bytes aligned for anything, or NULL; at least @n of them may be used */
 void *cache_alloc(size_t n);

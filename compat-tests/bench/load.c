@@ -406,6 +406,22 @@ static void ping(void) {
         print_rate(&result);
 }
 
+/* Exactly --count calls, for who counts something else than time. */
+static void exact_calls(void) {
+        struct pair *p = calloc(1, sizeof(*p));
+        int epoll = loop_new();
+
+        if (!p || options.count < options.window)
+                die("fewer calls than the window holds");
+        populate();
+        pair_prepare(p);
+        p->limit = options.count;
+        pair_start(p, epoll);
+        while (p->total < p->limit)
+                loop_once(epoll, 1000);
+        printf("count=%" PRIu64 "\n", p->total);
+}
+
 /* --- scenarios: signals -------------------------------------------------------------------------- */
 
 /*
@@ -418,7 +434,8 @@ struct fanout {
         unsigned n, chunk;
         uint64_t missing[2];            /* deliveries of an odd and of an even chunk still to come */
         unsigned due;                   /* chunks that may leave */
-        uint64_t total;
+        uint64_t total, limit;          /* deliveries; chunks to send, 0: no end */
+        uint64_t sent;
 };
 
 struct subscriber {
@@ -493,21 +510,30 @@ static void fanout_prepare(void *arg) {
 static void fanout_turn(struct fanout *f, int epoll) {
         while (f->due) {
                 f->due--;
+                if (f->limit && f->sent == f->limit)
+                        continue;
+                f->sent++;
                 client_queue(&f->sender.client, &f->tick, f->chunk);
         }
         flush(epoll, &f->sender);
         loop_once(epoll, 100);
 }
 
-static void fanout_run(void *arg, const struct phase *phase, struct report *report) {
-        struct fanout *f = arg;
+static int fanout_loop(struct fanout *f) {
         int epoll = loop_new();
-        uint64_t at_start;
         unsigned i;
 
         watch(epoll, &f->sender, EPOLL_CTL_ADD);
         for (i = 0; i < f->n; i++)
                 watch(epoll, &f->subscribers[i], EPOLL_CTL_ADD);
+        return epoll;
+}
+
+static void fanout_run(void *arg, const struct phase *phase, struct report *report) {
+        struct fanout *f = arg;
+        int epoll = fanout_loop(f);
+        uint64_t at_start;
+
         while (now() < phase->count_from)
                 fanout_turn(f, epoll);
         at_start = f->total;
@@ -524,6 +550,19 @@ static void fanout(void) {
         harness_run(&result, &(struct role){ fanout_prepare, fanout_run, &f }, 1,
                     options.warm_up, options.seconds, options.pid);
         print_rate(&result);
+}
+
+static void exact_fanout(void) {
+        struct fanout f = {};
+        int epoll;
+
+        populate();
+        fanout_prepare(&f);
+        f.limit = options.count / f.chunk;
+        epoll = fanout_loop(&f);
+        while (f.total < f.limit * f.chunk * f.n)
+                fanout_turn(&f, epoll);
+        printf("count=%" PRIu64 "\n", f.total);
 }
 
 /* --- scenarios: connections ---------------------------------------------------------------------- */
@@ -781,6 +820,8 @@ static const struct {
         { "ping", ping, "one call outstanding, each side a process; --flooders beside it" },
         { "calls", calls, "--pairs with --window calls of --body bytes outstanding, --fds with one each" },
         { "fanout", fanout, "64-byte signals to --subscribers" },
+        { "exact-calls", exact_calls, "--count calls of one pair" },
+        { "exact-fanout", exact_fanout, "--count signals" },
         { "connect", connects, "connect, Hello, close" },
         { "idle", idle, "resident memory of --pid per connection, of --connections" },
         { "burst", burst, "resident memory of --pid before, and --seconds after --count MiB" },

@@ -239,7 +239,7 @@ run_gtest() {
                     bad+=("$path [not run]")
                     continue
                 fi
-                in_ns "$((LIMIT < 30 ? LIMIT : 30))" "$user" "$@" --tap -p "$path"
+                in_ns "$((LIMIT < 15 ? LIMIT : 15))" "$user" "$@" --tap -p "$path"
                 parse_tap
                 record_seen "$label"
                 case ${SEEN[$path]:-} in

@@ -306,7 +306,7 @@ bool activation_enqueue(struct turn *turn, struct client *sender, struct envelop
         r = find_service(&service, turn, sender, e, name);
         if (r == SERVICE_E_UNKNOWN)
                 return false;
-        if (r == 0 && route_may_start(turn, sender, e))
+        if (r == 0 && route_may_start(turn, sender, e, service ? service->apparmor_label : NULL))
                 wait_for(turn, sender, e, false, name, service);
         return true;
 }

@@ -77,9 +77,7 @@ static uint64_t resolve_name(void *data, struct match_text name)
 {
         struct client *client = bus_find(data, name.s, name.n);
 
-        if (name.n == strlen(BUS_NAME) && memcmp(name.s, BUS_NAME, name.n) == 0)
-                return MATCH_DRIVER;
-        return client ? client->peer.id : MATCH_NO_OWNER;
+        return client ? client->peer.id : match_name_id(name);
 }
 
 static void self_free(struct peer *peer)
@@ -388,15 +386,15 @@ void bus_announce(struct turn *turn, const struct name_change *change)
         struct bus *bus = turn->bus;
         struct match_text name;
         const char *text;
+        uint64_t id;
 
         if (!change->name)
                 return;
         text = change->name->text;
         name = (struct match_text){ text, change->name->n };
-        match_index_owner_changed(&bus->rules, name,
-                                  new_owner ? new_owner->peer.id : MATCH_NO_OWNER);
-        match_index_owner_changed(&bus->monitors, name,
-                                  new_owner ? new_owner->peer.id : MATCH_NO_OWNER);
+        id = new_owner ? new_owner->peer.id : match_name_id(name);
+        match_index_owner_changed(&bus->rules, name, id);
+        match_index_owner_changed(&bus->monitors, name, id);
         if (old_owner)
                 notice_name(turn, old_owner, "NameLost", text);
         notice_owner_changed(turn, text, old_owner ? old_owner->name : "",
@@ -405,6 +403,12 @@ void bus_announce(struct turn *turn, const struct name_change *change)
                 return;
         notice_name(turn, new_owner, "NameAcquired", text);
         activation_succeeded(turn, change->name, new_owner);
+}
+
+static void forget_rules(struct bus *bus, struct client *client)
+{
+        bus->n_rules -= client->rules.n;
+        match_owner_clear(&bus->rules, &client->rules);
 }
 
 static void lose_names(struct turn *turn, struct client *client)
@@ -456,7 +460,7 @@ static void leave(struct turn *turn, struct client *client)
         struct bus *bus = turn->bus;
 
         lose_names(turn, client);
-        match_owner_clear(&bus->rules, &client->rules);
+        forget_rules(bus, client);
         HASH_DEL(bus->clients, client);
         client->user->n_completed--;
         bus->n_completed--;
@@ -470,7 +474,7 @@ void client_monitor(struct turn *turn, struct client *client)
         lose_names(turn, client);
         notice_name(turn, client, "NameLost", client->name);
         notice_owner_changed(turn, client->name, client->name, "");
-        match_owner_clear(&bus->rules, &client->rules);
+        forget_rules(bus, client);
         activation_forget(client);
         lose_replies(turn, client);
         client->state = CLIENT_MONITOR;

@@ -45,6 +45,9 @@ struct door {
          */
         void (*close)(struct client *client);
 
+        /* pidfd() - a descriptor of the client's process, the caller's to close; negative errno */
+        int (*pidfd)(struct client *client);
+
         /* free() - the last reference is gone */
         void (*free)(struct client *client);
 };

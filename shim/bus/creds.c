@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +25,6 @@ static int creds_new(struct creds **out, gid_t primary, const gid_t *gids, size_
         if (!creds)
                 return error_origin(-ENOMEM);
         creds->refs = 1;
-        creds->pidfd = -1;
         creds->gids[creds->n_gids++] = primary;
         for (size_t i = 0; i < n; i++)
                 if (gids[i] != primary)
@@ -32,91 +33,99 @@ static int creds_new(struct creds **out, gid_t primary, const gid_t *gids, size_
         return 0;
 }
 
-/* SO_PEERGROUPS, however many there are; *@out is NULL where the kernel does not tell. */
-static int peer_groups(gid_t **out, size_t *n, int fd)
+/* SO_PEERGROUPS, however many there are; *@out is @room, or allocated. */
+static int peer_groups(gid_t **out, size_t *n, gid_t *room, size_t n_room, int fd)
 {
-        socklen_t len = 64 * sizeof(gid_t);
-        gid_t *gids = NULL, *bigger;
+        socklen_t len = n_room * sizeof(gid_t);
 
-        *out = NULL;
-        *n = 0;
-        for (;;) {
-                bigger = realloc(gids, len ? len : 1);
-                if (!bigger) {
-                        free(gids);
-                        return error_origin(-ENOMEM);
-                }
-                gids = bigger;
-                if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &len) == 0)
-                        break;
+        *out = room;
+        while (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, *out, &len) < 0) {
+                if (*out != room)
+                        free(*out);
+                *out = room;
                 if (errno != ERANGE) {
-                        free(gids);
+                        *n = 0;
                         return 0;
                 }
+                *out = malloc(len);
+                if (!*out)
+                        return error_origin(-ENOMEM);
         }
-        *out = gids;
         *n = len / sizeof(gid_t);
         return 0;
 }
 
 static int peer_label(struct creds *creds, int fd)
 {
-        socklen_t len = 256;
-        char *label = NULL, *bigger;
+        static _Atomic bool unlabelled; /* no security module labels sockets here */
+        char text[256], *label = text, *bigger = NULL;
+        socklen_t len = sizeof(text) - 1;
 
-        for (;;) {
-                bigger = realloc(label, len + 1);
-                if (!bigger) {
-                        free(label);
-                        return error_origin(-ENOMEM);
-                }
-                label = bigger;
-                if (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) == 0)
-                        break;
+        if (atomic_load_explicit(&unlabelled, memory_order_relaxed))
+                return 0;
+        while (getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &len) < 0) {
                 if (errno != ERANGE) {
-                        free(label);
-                        return 0; /* no security module */
+                        if (errno == ENOPROTOOPT)
+                                atomic_store_explicit(&unlabelled, true, memory_order_relaxed);
+                        free(bigger);
+                        return 0;
                 }
+                free(bigger);
+                label = bigger = malloc(len + 1);
+                if (!bigger)
+                        return error_origin(-ENOMEM);
         }
         label[len] = 0;
-        creds->label = label;
-        creds->label_len = strlen(label);
+        creds->label = strdup(label);
+        free(bigger);
+        if (!creds->label)
+                return error_origin(-ENOMEM);
+        creds->label_len = strlen(creds->label);
         return 0;
 }
 
 int creds_from_socket(struct creds **out, int fd)
 {
         _cleanup_(creds_unrefp) struct creds *creds = NULL;
-        _cleanup_(freep) gid_t *gids = NULL;
         struct ucred uc = { .uid = (uid_t)-1 };
         socklen_t len = sizeof(uc);
+        gid_t room[64], *gids = room;
         size_t n = 0;
         bool known;
         int r;
 
         known = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &uc, &len) == 0 && uc.uid != (uid_t)-1;
         if (known) {
-                r = peer_groups(&gids, &n, fd);
+                r = peer_groups(&gids, &n, room, ARRAY_SIZE(room), fd);
                 if (r)
                         return error_fold(r);
         }
         r = creds_new(&creds, uc.gid, gids, n);
+        if (gids != room)
+                free(gids);
         if (r)
                 return error_fold(r);
         if (known) {
-                len = sizeof(creds->pidfd);
                 creds->has_uid = true;
                 creds->has_gids = true;
                 creds->uid = uc.uid;
                 creds->pid = uc.pid;
-                if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &creds->pidfd, &len) < 0)
-                        creds->pidfd = -1;
                 r = peer_label(creds, fd);
                 if (r)
                         return error_fold(r);
         }
         *out = steal(&creds);
         return 0;
+}
+
+int creds_pidfd(int socket_fd)
+{
+        socklen_t len = sizeof(int);
+        int fd;
+
+        if (getsockopt(socket_fd, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0)
+                return -errno;
+        return fd;
 }
 
 int creds_of_uid(struct creds **out, uid_t uid)
@@ -176,7 +185,6 @@ struct creds *creds_unref(struct creds *creds)
 {
         if (!creds || !ref_dec(&creds->refs))
                 return NULL;
-        closep(&creds->pidfd);
         free(creds->label);
         free(creds);
         return NULL;

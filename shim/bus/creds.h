@@ -24,7 +24,6 @@ struct creds {
         bool has_uid; /* a UNIX socket, or an identity that authentication vouched for */
         uid_t uid;
         pid_t pid; /* 0: unknown */
-        int pidfd; /* -1: unknown; owned */
         bool has_gids;
         size_t n_gids;
         char *label; /* security label, NUL-terminated; NULL: none */
@@ -37,6 +36,12 @@ struct creds {
  * @fd:         connected socket; for other than UNIX sockets nothing is known, which is no error
  */
 int creds_from_socket(struct creds **out, int fd);
+
+/*
+ * creds_pidfd() - a descriptor of the process that connected, or a negative errno. The kernel
+ * keeps that process's identity with the socket, so asking late is as good as asking at once.
+ */
+int creds_pidfd(int socket_fd);
 
 /* creds_of_uid() - the identity that a cookie proved: uid and its groups from the user database */
 int creds_of_uid(struct creds **out, uid_t uid);

@@ -112,3 +112,19 @@ int envelope_of_bus(struct envelope **out, const struct header *header, const ui
         *out = e;
         return 0;
 }
+
+int envelope_of_text(struct envelope **out, const char *text, size_t n)
+{
+        struct envelope *e;
+        int r;
+
+        r = envelope_new(&e, n, NULL);
+        if (r)
+                return error_fold(r);
+        e->header = (struct header){};
+        e->sender = MATCH_DRIVER;
+        e->size = n;
+        memcpy(e->data, text, n);
+        *out = e;
+        return 0;
+}

@@ -86,5 +86,8 @@ int envelope_reserve(struct envelope **out, uint32_t total);
 int envelope_stamp(struct envelope *e, const struct header *header,
                    const struct envelope_sender *sender);
 
+/* envelope_of_text() - bytes that are no message: what is said before messages begin */
+int envelope_of_text(struct envelope **out, const char *text, size_t n);
+
 /* envelope_of_bus() - from a message of the bus's own, complete with SENDER */
 int envelope_of_bus(struct envelope **out, const struct header *header, const uint8_t *msg);

@@ -205,6 +205,15 @@ static int name_get(struct match_name **out, struct match_index *index, struct m
         return 0;
 }
 
+uint64_t match_name_id(struct match_text name)
+{
+        if (text_equal(name, driver_name))
+                return MATCH_DRIVER;
+        if (name.n && name.s[0] == ':')
+                return unique_name_id(name);
+        return (table_hash(name.s, name.n) >> 2) | UINT64_C(1) << 63;
+}
+
 static int peer_init(struct match_peer *peer, struct match_index *index, struct match_entry *entry,
                      struct match_text text)
 {
@@ -214,12 +223,8 @@ static int peer_init(struct match_peer *peer, struct match_index *index, struct 
         peer->id = MATCH_NO_OWNER;
         if (!text.s)
                 return 0;
-        if (text_equal(text, driver_name)) {
-                peer->id = MATCH_DRIVER;
-                return 0;
-        }
-        if (text.s[0] == ':') {
-                peer->id = unique_name_id(text);
+        if (text.s[0] == ':' || text_equal(text, driver_name)) {
+                peer->id = match_name_id(text);
                 return 0;
         }
         r = name_get(&peer->name, index, text);

@@ -38,7 +38,15 @@
 
 struct match_link;
 
-/* the peer id of the primary owner of @name, or MATCH_NO_OWNER */
+/**
+ * match_name_id() - what stands for a name that nobody has
+ *
+ * The bus's own id for its name, the number in a unique name, and for a well-known name a number
+ * that no peer ever has: so that a monitor's rule finds messages which wait for their receiver.
+ */
+uint64_t match_name_id(struct match_text name);
+
+/* the peer id of the primary owner of @name; match_name_id() or MATCH_NO_OWNER without one */
 typedef uint64_t (*match_resolve_fn)(void *userdata, struct match_text name);
 
 struct match_index {

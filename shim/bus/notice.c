@@ -149,6 +149,8 @@ void notice_owner_changed(struct turn *turn, const char *name, const char *old_o
 {
         struct writer w;
 
+        if (!turn->bus->n_rules && !turn->bus->n_monitors)
+                return; /* nobody listens */
         notice_begin(&w, turn, HEADER_SIGNAL, NULL);
         writer_field(&w, FIELD_PATH, BUS_PATH);
         writer_field(&w, FIELD_INTERFACE, BUS_INTERFACE);

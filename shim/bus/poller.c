@@ -6,6 +6,7 @@
 
 #include "bus-core/core.h"
 #include "shim/bus/poller.h"
+#include "shim/bus/turn.h"
 
 #define BATCH 64 /* descriptors taken from epoll at once */
 
@@ -115,6 +116,7 @@ int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
         n = epoll_wait(poller->epoll_fd, events, BATCH, timeout_until(poller, max_usec));
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
+        turn->budget = n > 1 ? TURN_SHARE : TURN_BUFFER;
         for (int i = 0; i < n; i++) {
                 struct watch *watch = events[i].data.ptr;
 

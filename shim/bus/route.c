@@ -61,6 +61,14 @@ static size_t arguments_of(struct turn *turn, const struct envelope *e, size_t w
         return turn->args.n;
 }
 
+static uint64_t destination_id(const struct envelope *e, const struct client *to)
+{
+        if (to)
+                return to->peer.id;
+        return e->header.destination.off ? match_name_id(match_span(e, e->header.destination))
+                                         : MATCH_NO_OWNER;
+}
+
 int route_wanted(struct turn *turn, const struct match_index *index, uint64_t sender_id,
                  const struct envelope *e, const struct client *to, bool eavesdrop)
 {
@@ -68,7 +76,7 @@ int route_wanted(struct turn *turn, const struct match_index *index, uint64_t se
                 .type = e->header.type,
                 .eavesdrop = eavesdrop,
                 .sender = sender_id,
-                .destination = to ? to->peer.id : MATCH_NO_OWNER,
+                .destination = destination_id(e, to),
                 .interface = match_span(e, e->header.interface),
                 .member = match_span(e, e->header.member),
                 .path = match_span(e, e->header.path),
@@ -142,8 +150,8 @@ static void refuse(struct turn *turn, const struct policy_verdict *verdict, cons
  * May @sender send @e to @to, and may that receive it? NULL is the bus itself, or a service that is
  * yet to come: it has just the name that the message is for.
  */
-static bool allowed(struct turn *turn, struct client *sender, struct envelope *e,
-                    struct client *to, bool requested, bool addressed)
+static bool policy_allows(struct turn *turn, struct client *sender, struct envelope *e,
+                          struct client *to, bool requested, bool addressed)
 {
         const struct policy_text name = policy_span(e, e->header.destination);
         const struct policy_peer named = { .names = &name, .n_names = 1 };
@@ -152,9 +160,6 @@ static bool allowed(struct turn *turn, struct client *sender, struct envelope *e
         struct policy_query query = query_of(e, &receiver);
         struct policy_verdict verdict;
 
-        if (!mediate_off(turn->bus->mediation) &&
-            !mediation_send(turn, sender, e, to, requested, addressed))
-                return false;
         query.requested_reply = requested;
         query.eavesdropping = !addressed && !query.broadcast;
         if (!policy_can_send(sender->policy, &query, &verdict)) {
@@ -179,9 +184,21 @@ static bool allowed(struct turn *turn, struct client *sender, struct envelope *e
         return true;
 }
 
-bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e)
+/* The same, with a say for the security modules; NULL is the bus. */
+static bool allowed(struct turn *turn, struct client *sender, struct envelope *e,
+                    struct client *to, bool requested, bool addressed)
 {
-        return allowed(turn, sender, e, NULL, false, true);
+        return (mediate_off(turn->bus->mediation) ||
+                mediation_send(turn, sender, e, to, requested, addressed)) &&
+               policy_allows(turn, sender, e, to, requested, addressed);
+}
+
+bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e,
+                     const char *label)
+{
+        return (mediate_off(turn->bus->mediation) ||
+                mediation_start_service(turn, sender, e, label)) &&
+               policy_allows(turn, sender, e, NULL, false, true);
 }
 
 bool route_refused_by_receiver(const struct client *to, const struct envelope *e)

@@ -33,7 +33,8 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
                    struct client *to);
 
 /* route_may_start() - may @sender send to a service yet to come? If not, it has been told. */
-bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e);
+bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e,
+                     const char *label);
 
 /**
  * route_monitors() - copies for those who watch

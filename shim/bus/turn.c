@@ -8,7 +8,7 @@
 
 int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
 {
-        *turn = (struct turn){ .bus = bus, .slot = slot };
+        *turn = (struct turn){ .bus = bus, .slot = slot, .budget = TURN_BUFFER };
         CDS_INIT_LIST_HEAD(&turn->touched);
         tx_init(&turn->tx, &bus->self);
         tx_init(&turn->out, NULL);
@@ -53,6 +53,7 @@ void turn_release(struct turn *turn)
 
 void turn_touch(struct turn *turn, struct client *client)
 {
+        turn->load++;
         if (atomic_load_explicit(&client->drain.touched, memory_order_relaxed) ||
             atomic_exchange(&client->drain.touched, true))
                 return;
@@ -93,6 +94,7 @@ void turn_drain(struct turn *turn)
         struct client *client;
 
         assert(turn->hold == TURN_NOTHING);
+        turn->load = 0;
         while (!cds_list_empty(&turn->touched)) {
                 client = cds_list_first_entry(&turn->touched, struct client, drain.link);
                 cds_list_del(&client->drain.link);

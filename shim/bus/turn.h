@@ -28,7 +28,9 @@
 
 struct bus;
 
-#define TURN_BUFFER (64 * 1024) /* bytes read from one connection in one turn: the read budget */
+#define TURN_BUFFER (32 * 1024) /* bytes read from one connection in one turn, if it is alone */
+#define TURN_SHARE (8 * 1024)   /* and if others are ready, too: so long they have to wait */
+#define TURN_LOAD 4096 /* deliveries after which inboxes are drained in the middle of a turn */
 
 enum turn_hold {
         TURN_NOTHING,
@@ -41,6 +43,8 @@ struct turn {
         unsigned int slot; /* of the guard */
         enum turn_hold hold;
         struct cds_list_head touched; /* clients, each counted */
+        size_t load;                  /* deliveries since the last drain */
+        size_t budget;                /* bytes to read from a connection: TURN_BUFFER or less */
         struct tx tx;                 /* what the bus itself says */
         struct tx out;                /* the message at hand, when several get it (route.c) */
         struct match_hits hits;
@@ -68,6 +72,15 @@ void turn_commit(struct turn *turn);
 
 /* turn_drain() - holds nothing */
 void turn_drain(struct turn *turn);
+
+/* turn_relieve() - between two messages: drain if much has gathered; may let go of the registry */
+static inline void turn_relieve(struct turn *turn)
+{
+        if (turn->load < TURN_LOAD)
+                return;
+        turn_release(turn);
+        turn_drain(turn);
+}
 
 /* client_drain() - empty one client's inbox now, or see to it that whoever is at it looks again */
 void client_drain(struct client *client);

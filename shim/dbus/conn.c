@@ -16,6 +16,7 @@
 #define IOV_MAX_ 64            /* pieces of one sendmsg */
 #define TAKE_MAX 256           /* entries taken from the inbox at once */
 #define HEADER_READ 512        /* bytes to read when the next message is likely to be large */
+#define ANSWERS_MAX (64 * 1024) /* bytes of answers in a conversation that are not yet read */
 #define HOLD_MAX (64 << 20)    /* own unread bytes beyond which a client is not read */
 
 static const struct door conn_door;
@@ -54,15 +55,20 @@ void conn_end(struct conn *conn, struct turn *turn, const char *reason)
                 return;
         conn->ended = true;
         timer_clear(&conn->timer);
-        watch_stop(&conn->watch);
         cds_list_del(&conn->link);
+        turn_release(turn);
+        if (reason)
+                client_drain(client); /* what it may still read: why it was refused */
         turn_write(turn);
         if (reason)
                 client_record(client, PRESSURE_NO_LIMIT, reason);
         client_disconnect(turn, client);
         turn_commit(turn);
         turn_release(turn);
-        shutdown(conn->fd, SHUT_RDWR);
+        if (peer_is_shared(&client->peer)) { /* else the socket is closed right now */
+                watch_stop(&conn->watch);
+                shutdown(conn->fd, SHUT_RDWR);
+        }
         client_unref(client);
 }
 
@@ -194,6 +200,22 @@ static const char *authenticated(struct conn *conn, struct turn *turn)
         return NULL;
 }
 
+/* Answers of the conversation take the way of all messages, so that they leave with Hello's. */
+static const char *answer(struct conn *conn, struct turn *turn, const char *text, size_t n)
+{
+        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+        struct client *client = &conn->client;
+
+        if (!n)
+                return NULL;
+        if (client->peer.queued_bytes > ANSWERS_MAX)
+                return "it does not read the answers to its authentication";
+        if (envelope_of_text(&e, text, n) || peer_send(&turn->bus->self, &client->peer, &e->message))
+                return "not enough memory";
+        turn_touch(turn, client);
+        return NULL;
+}
+
 /* Feeds the conversation; returns the bytes used, or -1 to drop. */
 static ssize_t take_auth(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n,
                          const char **reason)
@@ -210,11 +232,9 @@ static ssize_t take_auth(struct conn *conn, struct turn *turn, const uint8_t *da
                         return -1;
                 }
                 done += used;
-                if (n_reply && send(conn->fd, reply, n_reply, MSG_DONTWAIT | MSG_NOSIGNAL) !=
-                                       (ssize_t)n_reply) {
-                        *reason = "the answer to its authentication could not be sent";
+                *reason = answer(conn, turn, reply, n_reply);
+                if (*reason)
                         return -1;
-                }
         } while (verdict == AUTH_FULL);
         if (verdict == AUTH_DROP)
                 *reason = auth_reason(conn->auth);
@@ -295,7 +315,7 @@ static ssize_t read_small(struct conn *conn, struct turn *turn, const char **rea
 
         memcpy(turn->buffer, conn->in.data ? conn->in.data : (uint8_t *)"", conn->in.n);
         iov.iov_base = turn->buffer + conn->in.n;
-        iov.iov_len = conn->in.expect_large ? HEADER_READ : TURN_BUFFER;
+        iov.iov_len = conn->in.expect_large ? HEADER_READ : turn->budget;
         n = receive(conn, turn, &iov, 1, reason);
         if (n <= 0 || *reason)
                 return n;
@@ -493,8 +513,14 @@ static void conn_drain(struct client *client)
         read_again(conn);
 }
 
+static int conn_pidfd(struct client *client)
+{
+        return creds_pidfd(conn_of(client)->fd);
+}
+
 static const struct door conn_door = {
         .drain = conn_drain,
+        .pidfd = conn_pidfd,
         .close = conn_close,
         .free = conn_free,
 };

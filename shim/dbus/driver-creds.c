@@ -4,22 +4,30 @@
 
 #include "config.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 
-/* The credentials behind the name argument: a client's, or the bus's own. NULL: error is sent. */
-static const struct creds *target_creds(struct call *call)
+/*
+ * The credentials behind the name argument: a client's, or the bus's own and *@client NULL. NULL:
+ * the error is sent.
+ */
+static const struct creds *target(struct call *call, struct client **client)
 {
         const char *name;
+
+        *client = driver_target(call, &name);
+        if (*client)
+                return (*client)->creds;
+        return strcmp(name, BUS_NAME) == 0 ? call->bus->creds : NULL;
+}
+
+static const struct creds *target_creds(struct call *call)
+{
         struct client *client;
 
-        client = driver_target(call, &name);
-        if (client)
-                return client->creds;
-        return strcmp(name, BUS_NAME) == 0 ? call->bus->creds : NULL;
+        return target(call, &client);
 }
 
 void driver_get_connection_unix_user(struct call *call)
@@ -60,14 +68,14 @@ static void add_groups(struct writer *w, const struct creds *creds)
 }
 
 /* A pidfd for whoever asked, if it can take one. */
-static struct fdset *process_fd(struct call *call, const struct creds *creds)
+static struct fdset *process_fd(struct call *call, struct client *client)
 {
         struct fdset *set;
         int fd;
 
-        if (creds->pidfd < 0 || !call->sender->accepts_fds)
+        if (!client || !call->sender->accepts_fds)
                 return NULL;
-        fd = fcntl(creds->pidfd, F_DUPFD_CLOEXEC, 3);
+        fd = client->door->pidfd(client);
         if (fd < 0)
                 return NULL;
         if (fdset_new(&set, &fd, 1)) {
@@ -79,13 +87,14 @@ static struct fdset *process_fd(struct call *call, const struct creds *creds)
 
 void driver_get_connection_credentials(struct call *call)
 {
-        const struct creds *creds = target_creds(call);
+        struct client *client;
+        const struct creds *creds = target(call, &client);
         struct fdset *fds;
         struct writer w;
 
         if (!creds)
                 return;
-        fds = process_fd(call, creds);
+        fds = process_fd(call, client);
         notice_begin(&w, call->turn, HEADER_RETURN, call->sender);
         writer_field_u32(&w, FIELD_REPLY_SERIAL, call->e->header.serial);
         writer_field_u32(&w, FIELD_UNIX_FDS, fds ? fds->n : 0);
@@ -93,7 +102,7 @@ void driver_get_connection_credentials(struct call *call)
         writer_open(&w, 'a', NULL);
         if (creds->has_uid)
                 writer_dict_u32(&w, "UnixUserID", creds->uid);
-        if (creds->has_gids && creds != call->bus->creds)
+        if (creds->has_gids && client)
                 add_groups(&w, creds);
         if (creds->pid)
                 writer_dict_u32(&w, "ProcessID", creds->pid);

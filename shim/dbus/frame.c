@@ -201,6 +201,7 @@ ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, siz
                 done += total;
                 if (conn->doomed)
                         return n;
+                turn_relieve(turn);
         }
         return done;
 }
