@@ -51,6 +51,7 @@ struct ghost {
         struct bridge *bridge;
         struct kconn *conn; /* NULL once it left */
         bool listening;     /* has the rule that brings it all signals */
+        int pidfd;          /* of the process that opened the handle; -1: unknown */
         enum transcode_style style; /* as its program writes bodies */
 
         bool pending; /* bridge->pending.lock */
@@ -95,11 +96,20 @@ static void ghost_close(struct client *client)
 
 static void ghost_free(struct client *client)
 {
+        closep(&ghost_of(client)->pidfd);
         client_deinit(client);
         free(ghost_of(client));
 }
 
+static int ghost_pidfd(struct client *client)
+{
+        struct ghost *ghost = ghost_of(client);
+
+        return ghost->pidfd < 0 ? -ESRCH : fcntl(ghost->pidfd, F_DUPFD_CLOEXEC, 3);
+}
+
 static const struct door ghost_door = {
+        .pidfd = ghost_pidfd,
         .drain = ghost_drain,
         .close = ghost_close,
         .free = ghost_free,
@@ -120,11 +130,13 @@ static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
         ghost = r ? NULL : calloc(1, sizeof(*ghost));
         if (!ghost)
                 return r ? error_fold(r) : error_origin(-ENOMEM);
+        ghost->pidfd = creds_pidfd(socket);
         turn_write(turn);
         bus_expect_client(bridge->bus);
         r = client_init(&ghost->client, bridge->bus, &ghost_door, creds);
         if (r) {
                 bus_forget_client(bridge->bus);
+                closep(&ghost->pidfd);
                 free(ghost);
         } else {
                 ghost->bridge = bridge;
@@ -280,10 +292,11 @@ static bool is_ghost(const struct client *client)
 }
 
 /* of its process, what is asked for of any kdbus connection */
-static void collect(struct meta *m, const struct creds *creds, uint64_t mask)
+static void collect(struct meta *m, struct client *client, uint64_t mask)
 {
+        const struct creds *creds = client->creds;
         struct task task = TASK_NULL;
-        int fd = creds->pidfd >= 0 ? fcntl(creds->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+        int fd = client->door->pidfd(client);
 
         if (fd >= 0 && task_open(&task, creds->pid, fd) == 0) {
                 meta_collect(m, &task, creds->pid, mask);
@@ -326,7 +339,7 @@ static int bridge_find(struct kbus *kbus, uint64_t id, const char *name, struct 
         client = name ? bus_find(bridge->bus, name, strlen(name)) : bus_find_id(bridge->bus, id);
         if (client) {
                 out->id = client->peer.id;
-                collect(&out->meta, client->creds, _KDBUS_ATTACH_ALL);
+                collect(&out->meta, client, _KDBUS_ATTACH_ALL);
                 render_names(client, &names);
                 out->items = names.data;
                 out->n_items = names.n;
@@ -749,17 +762,15 @@ static int take_fds(struct kmsg *m, const struct fdset *fds)
 /* who sends, as far as the receiver wants to know; holds the registry */
 static void identify(struct arrival *a, struct bridge *bridge, const struct kconn *conn, uint64_t id)
 {
-        const struct client *client = bus_find_id(bridge->bus, id);
+        struct client *client = bus_find_id(bridge->bus, id);
         int fd;
 
         a->caller.task = &a->task;
         if (!client)
                 return;
-        fd = client->creds->pidfd >= 0 ? fcntl(client->creds->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
-        if ((conn->attach_recv & META_PROC) && fd >= 0)
+        fd = conn->attach_recv & META_PROC ? client->door->pidfd(client) : -1;
+        if (fd >= 0)
                 (void)task_open(&a->task, client->creds->pid, fd);
-        else
-                closep(&fd);
         a->caller.tid = client->creds->pid;
         render_names(client, &a->names);
         if (client->creds->has_uid)
