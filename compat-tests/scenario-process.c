@@ -271,6 +271,27 @@ static void has_no_pid_file(struct bus *bus)
         free(path);
 }
 
+/* who reads what it prints gets to the end of it */
+static void lets_go_of_output(pid_t pid)
+{
+        char path[64], target[64];
+        ssize_t l;
+        int fd, i;
+
+        for (fd = 0; fd <= 2; fd++) {
+                snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, fd);
+                for (i = 0; i < 200; i++) {
+                        l = readlink(path, target, sizeof(target) - 1);
+                        ck_assert_int_ge(l, 0);
+                        target[l] = 0;
+                        if (!strcmp(target, "/dev/null"))
+                                break;
+                        sleep_ms(10);
+                }
+                ck_assert_str_eq(target, "/dev/null");
+        }
+}
+
 /* the parent ends, the child serves; the lines were printed by then */
 static void forks(struct bus *bus)
 {
@@ -286,6 +307,7 @@ static void forks(struct bus *bus)
         ck_assert_int_ne(pid, bus->pid);
         *line = 0;
         check_address(text);
+        lets_go_of_output(pid);
         ck_assert_int_eq(kill(pid, SIGTERM), 0);
         free(text);
 }

@@ -407,6 +407,8 @@ static int settle_in(struct daemon *d)
         if (log == OPTIONS_LOG_AS_CONFIGURED)
                 log = config->syslog ? OPTIONS_LOG_BOTH : OPTIONS_LOG_STDERR;
         service_log(log, config->type);
+        if (fork_it)
+                service_leave_terminal();
         return 0;
 }
 

@@ -43,6 +43,17 @@ void service_std_fds(void)
                 close(null);
 }
 
+void service_leave_terminal(void)
+{
+        int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        if (null < 0)
+                return;
+        for (int fd = 0; fd <= 2; fd++)
+                dup2(null, fd);
+        close(null);
+}
+
 void service_raise_fds(void)
 {
         struct rlimit want;

@@ -16,6 +16,9 @@
 /* service_std_fds() - descriptors 0 to 2 are open, 0 reads nothing, the rest closes on exec */
 void service_std_fds(void);
 
+/* service_leave_terminal() - what reads our output, or waits for its end, is let go */
+void service_leave_terminal(void);
+
 /* service_raise_fds() - room for many connections; a failure is a warning */
 void service_raise_fds(void);
 
