@@ -105,6 +105,8 @@ static const struct scenario scenarios[] = {
 
         /* limits */
         GOOD("a limit", "<limit name=\"max_match_rules_per_connection\">5</limit>"),
+        GOOD("an instruction for another bus is passed over",
+             "<?lambus-limit name='max_names_per_connection' value='9' user='root'?>"),
         GOOD("every limit",
              "<limit name=\"max_incoming_bytes\">1000000</limit>"
              "<limit name=\"max_incoming_unix_fds\">10</limit>"

@@ -97,6 +97,9 @@ int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *lo
         match_index_init(&bus->monitors, resolve_name, bus);
         peer_init(&bus->self, BUS_ID, NULL, &none, self_free);
         limits_init(&bus->limits);
+        r = limit_table_new(&bus->limit_table, &bus->limits, bus->limit_origin);
+        if (r)
+                return error_fold(r);
         r = policy_new(&bus->policy);
         if (!r) {
                 policy_seal(bus->policy);
@@ -201,6 +204,17 @@ static bool sits_at_console(struct bus *bus, const struct policy *policy,
 int bus_review_console(struct bus *bus)
 {
         return error_fold(bus_set_policy(bus, bus->policy));
+}
+
+void bus_set_limits(struct bus *bus, struct limit_table *table)
+{
+        const struct limit_set *common = limit_table_common(table);
+
+        bus->limits = common->limits;
+        memcpy(bus->limit_origin, common->origin, sizeof(bus->limit_origin));
+        limit_table_ref(table);
+        limit_table_unref(bus->limit_table);
+        bus->limit_table = table;
 }
 
 int bus_set_policy(struct bus *bus, struct policy *policy)

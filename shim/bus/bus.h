@@ -16,6 +16,7 @@
 #include "shim/bus/client.h"
 #include "shim/bus/envelope.h"
 #include "shim/bus/guard.h"
+#include "shim/bus/limit-table.h"
 #include "shim/bus/limits.h"
 #include "shim/bus/match.h"
 #include "shim/bus/name.h"
@@ -91,6 +92,7 @@ struct bus {
 
         struct limits limits;
         struct limit_origin limit_origin[LIMITS_N];
+        struct limit_table *limit_table; /* the same, and overrides: ask limits_for(); never NULL */
         struct policy *policy;
         struct mediation *mediation; /* NULL: no security module is on; constant while it runs */
 
@@ -155,6 +157,9 @@ void bus_expire_replies(struct turn *turn, uint64_t now);
 
 /* bus_review_console() - ask for all clients who is at the console, and judge them by that */
 int bus_review_console(struct bus *bus);
+
+/* bus_set_limits() - replace the limits; the table is counted */
+void bus_set_limits(struct bus *bus, struct limit_table *table);
 
 /* bus_set_policy() - replace the policy and judge everyone by it from now on */
 int bus_set_policy(struct bus *bus, struct policy *policy);

@@ -53,10 +53,17 @@ struct limit_origin {
         unsigned int line;
 };
 
+enum limit_scope { /* for whom a limit may be another one: see limit-table.h */
+        LIMIT_OF_BUS,
+        LIMIT_OF_USER, /* for a user only */
+        LIMIT_OF_CONNECTION,
+};
+
 struct limit_description {
         const char *name; /* as in <limit name="..."> and in log lines */
         const char *unit; /* "bytes", "ms", "descriptors", ... */
         uint64_t preset;  /* value without configuration */
+        enum limit_scope scope;
         const char *text; /* one line for a reader */
 };
 

@@ -87,6 +87,23 @@ static void print_limits(FILE *out, const struct busconfig *config)
         }
 }
 
+static void print_overrides(FILE *out, const struct busconfig *config)
+{
+        const struct limit_override *o;
+
+        for (o = config->overrides; o < config->overrides + config->n_overrides; ++o) {
+                fprintf(out, "limit %s %" PRIu64 " %s for", limit_describe(o->limit)->name,
+                        o->value, limit_describe(o->limit)->unit);
+                if (o->has_user)
+                        fprintf(out, " user %u", (unsigned int)o->user);
+                if (o->unit)
+                        fprintf(out, " unit %s", o->unit);
+                if (o->executable)
+                        fprintf(out, " executable %s", o->executable);
+                fprintf(out, " (%s:%u)\n", o->origin.file, o->origin.line);
+        }
+}
+
 static bool same_policy(const struct policy_rule *a, const struct policy_rule *b)
 {
         return a && b && a->context == b->context && a->context_id == b->context_id;
@@ -122,6 +139,7 @@ int busconfig_print(const struct busconfig *config, FILE *out)
 
         print_process(out, config);
         print_limits(out, config);
+        print_overrides(out, config);
         r = print_policy(out, config->policy);
         if (r)
                 return error_fold(r);

@@ -25,6 +25,15 @@ int busconfig_note_add(struct busconfig_note **v, size_t *n, const char *file, u
 int busconfig_note_set(struct busconfig_note *note, const char *file, unsigned int line,
                        const char *text);
 
+int busconfig_add_override(struct busconfig *config, const struct limit_override *override);
+
+/* ---- busconfig-limit.c ---- */
+
+#define LIMIT_INSTRUCTION "lambus-limit"
+
+int busconfig_limit(struct busconfig *config, const char *path, unsigned int line,
+                    const char *data, bool ask_userdb);
+
 /* ---- busconfig-rule.c ---- */
 
 #define BUSCONFIG_TEXT_MAX 512 /* an explanation */

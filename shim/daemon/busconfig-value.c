@@ -159,6 +159,26 @@ int busconfig_add_association(struct busconfig *config, const char *own, const c
         return 0;
 }
 
+/* busconfig_add_override() - its texts are copied, but for that of its origin */
+int busconfig_add_override(struct busconfig *config, const struct limit_override *override)
+{
+        struct limit_override *grown, new = *override;
+
+        grown = reallocarray(config->overrides, config->n_overrides + 1, sizeof(*grown));
+        if (!grown)
+                return error_origin(-ENOMEM);
+        config->overrides = grown;
+        new.unit = override->unit ? strdup(override->unit) : NULL;
+        new.executable = override->executable ? strdup(override->executable) : NULL;
+        if ((override->unit && !new.unit) || (override->executable && !new.executable)) {
+                free((char *)new.unit);
+                free((char *)new.executable);
+                return error_origin(-ENOMEM);
+        }
+        grown[config->n_overrides++] = new;
+        return 0;
+}
+
 /* busconfig_new() - what holds when a file says nothing */
 int busconfig_new(struct busconfig **configp)
 {
@@ -196,6 +216,11 @@ struct busconfig *busconfig_free(struct busconfig *config)
                 free(config->associations[i].context);
         }
         free(config->associations);
+        for (i = 0; i < config->n_overrides; ++i) {
+                free((char *)config->overrides[i].unit);
+                free((char *)config->overrides[i].executable);
+        }
+        free(config->overrides);
         policy_unref(config->policy);
         strings_free(config->files, config->n_files);
         strings_free(config->dirs, config->n_dirs);
@@ -281,6 +306,8 @@ int busconfig_merge(struct busconfig *into, struct busconfig *from)
                 r = ARRAY_MOVE(into, from, auth);
         if (!r)
                 r = ARRAY_MOVE(into, from, associations);
+        if (!r)
+                r = ARRAY_MOVE(into, from, overrides);
         if (!r)
                 r = servicedirs_move(into, from);
         if (!r)

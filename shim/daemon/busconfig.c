@@ -668,6 +668,15 @@ static void XMLCALL on_text(void *data, const char *text, int n)
                 stop(rd, add_text(rd, text, n));
 }
 
+static void XMLCALL on_instruction(void *data, const char *target, const char *text)
+{
+        struct reader *rd = data;
+
+        if (!rd->r && strcmp(target, LIMIT_INSTRUCTION) == 0)
+                stop(rd, busconfig_limit(rd->config, rd->path, line(rd), text,
+                                         !(rd->flags & BUSCONFIG_ALONE)));
+}
+
 static int parse(struct reader *rd, const char *data, size_t n)
 {
         enum XML_Status status;
@@ -679,6 +688,7 @@ static int parse(struct reader *rd, const char *data, size_t n)
         XML_SetUserData(rd->xml, rd);
         XML_SetElementHandler(rd->xml, on_start, on_end);
         XML_SetCharacterDataHandler(rd->xml, on_text);
+        XML_SetProcessingInstructionHandler(rd->xml, on_instruction);
         status = XML_Parse(rd->xml, data, n, 1);
         if (rd->r)
                 r = rd->r;

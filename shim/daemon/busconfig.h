@@ -12,6 +12,10 @@
  *                   fails, and leaves nothing behind.
  *                3. Every rule and limit knows the file and line it came from.
  *                4. Directories are read in sorted order.
+ * Ours alone     <?lambus-limit name="max_names_per_connection" value="9" user="backup"?> is an
+ *                override for a user, unit or executable (limit-table.h). Being a processing
+ *                instruction it may stand anywhere in any file, and other buses pass over it.
+ *                A mistake in one is a warning.
  * Not promised   Addresses, paths and services are not looked at here, only read.
  */
 
@@ -20,6 +24,7 @@
 #include <stdio.h>
 
 #include "bus-core/util/cleanup.h"
+#include "shim/bus/limit-table.h"
 #include "shim/bus/limits.h"
 #include "shim/bus/policy.h"
 
@@ -71,6 +76,8 @@ struct busconfig {
 
         struct limits limits;
         struct limit_origin limit_origin[LIMITS_N];
+        struct limit_override *overrides; /* of <?lambus-limit?>; texts are owned, files are not */
+        size_t n_overrides;
         struct policy *policy; /* sealed */
 
         char **files; /* read or tried, the root first */

@@ -170,6 +170,19 @@ static int apply_services(struct daemon *d, const struct busconfig *config)
         return 0;
 }
 
+static int apply_limits(struct daemon *d, const struct busconfig *config)
+{
+        _cleanup_(limit_table_unrefp) struct limit_table *table = NULL;
+        int r;
+
+        r = limit_table_new(&table, &config->limits, config->limit_origin);
+        for (size_t i = 0; !r && i < config->n_overrides; i++)
+                r = limit_table_append(table, &config->overrides[i]);
+        if (!r)
+                bus_set_limits(&d->bus, table);
+        return error_fold(r);
+}
+
 int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
 {
         struct bus *bus = &d->bus;
@@ -180,11 +193,10 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
                 r = daemon_associate(d, config);
         if (!r)
                 r = daemon_watch_console(d);
-        if (r)
-                return error_fold(r);
-        bus->limits = config->limits;
-        memcpy(bus->limit_origin, config->limit_origin, sizeof(bus->limit_origin));
-        r = apply_services(d, config);
+        if (!r)
+                r = apply_limits(d, config);
+        if (!r)
+                r = apply_services(d, config);
         if (r)
                 return error_fold(r);
         d->expire.fn = expire;

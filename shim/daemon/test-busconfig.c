@@ -368,6 +368,57 @@ START_TEST(values_are_taken_from_the_elements)
 }
 END_TEST
 
+#define OVERRIDE(rest) "<?lambus-limit name='max_names_per_connection' value='9' " rest "?>"
+
+START_TEST(an_override_of_a_limit_is_an_instruction_that_may_stand_anywhere)
+{
+        const struct limit_override *o;
+
+        ck_assert_int_eq(parse(OVERRIDE("user='root'") "\n"
+                               BUS("<policy context='default'>" OVERRIDE("unit='a*.service'")
+                                   "</policy>" OVERRIDE("executable='/bin/&amp;'"))), 0);
+        ck_assert_uint_eq(config->n_warnings, 0);
+        ck_assert_uint_eq(config->n_overrides, 3);
+        o = config->overrides;
+        ck_assert_uint_eq(o->limit, LIMIT_INDEX(max_names_per_connection));
+        ck_assert_uint_eq(o->value, 9);
+        ck_assert(o->has_user && o->user == 0 && !o->unit && !o->executable);
+        ck_assert_str_eq(o->origin.file, "/root.conf");
+        ck_assert_uint_eq(o->origin.line, 1);
+        ck_assert(!o[1].has_user && !o[1].executable);
+        ck_assert_str_eq(o[1].unit, "a*.service");
+        ck_assert_uint_eq(o[1].origin.line, 2);
+        ck_assert_str_eq(o[2].executable, "/bin/&");
+        ck_assert_uint_eq(config->limits.max_names_per_connection, 512);
+}
+END_TEST
+
+START_TEST(a_mistake_in_an_override_is_a_warning)
+{
+        static const char *const mistakes[] = {
+                "", "user='root'", "name='max_names_per_connection' value='9'",
+                "name='nosuch' value='9' user='root'", "name='reply_timeout' user='root'",
+                "name='reply_timeout' value='-1' user='root'",
+                "name='reply_timeout' value='9 x' user='root'",
+                "name='reply_timeout' value='9' user='nosuch'",
+                "name='reply_timeout' value='9' user='root' colour='red'",
+                "name='auth_timeout' value='9' user='root'",
+                "name='max_connections_per_user' value='9' unit='x'",
+                "name='reply_timeout' value='9' user='root", "<x/>", "/><x",
+        };
+        char text[512];
+        size_t i;
+
+        for (i = 0; i < ARRAY_SIZE(mistakes); ++i) {
+                snprintf(text, sizeof(text), BUS("<?lambus-limit %s?>"), mistakes[i]);
+                ck_assert_int_eq(parse(text), 0);
+                ck_assert_uint_eq(config->n_overrides, 0);
+                ck_assert_uint_eq(config->n_warnings, 1);
+                config = busconfig_free(config);
+        }
+}
+END_TEST
+
 START_TEST(limits_are_dbus_daemons_without_configuration)
 {
         struct limits limits;
@@ -750,6 +801,8 @@ int main(void)
         tcase_add_test(tcase, a_rule_says_what_its_attributes_say);
         tcase_add_test(tcase, rules_for_someone_unknown_are_left_out_with_a_warning);
         tcase_add_test(tcase, values_are_taken_from_the_elements);
+        tcase_add_test(tcase, an_override_of_a_limit_is_an_instruction_that_may_stand_anywhere);
+        tcase_add_test(tcase, a_mistake_in_an_override_is_a_warning);
         tcase_add_test(tcase, limits_are_dbus_daemons_without_configuration);
         tcase_add_test(tcase, the_session_looks_for_services_where_the_environment_says);
         tcase_add_test(tcase, the_system_looks_for_services_in_fixed_places);
