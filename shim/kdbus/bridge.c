@@ -188,6 +188,7 @@ static void bridge_listen(struct kconn *conn)
                 return;
         turn_write(bridge->turn);
         ghost->listening = match_add(&bridge->bus->rules, &ghost->client.rules, rule) == 0;
+        bridge->bus->n_rules += ghost->listening;
         turn_release(bridge->turn);
 }
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * Harness
+ *
+ * What it is     What surrounds a test of the kdbus door: a server with a fresh state directory,
+ *                and the test itself run once more as a kdbus program, with the library preloaded.
+ */
+
+#include <check.h>
+
+/**
+ * harness_enter() - the first thing in main()
+ * @server:     argv of the server; "@DIR@" in a word stands for the state directory
+ *
+ * In the outer process this does not return: it ends with the inner one's status. In the inner one,
+ * which is the same program, it returns.
+ */
+void harness_enter(char **argv, const char *const *server);
+
+/* harness_run() - run a suite; the exit status */
+int harness_run(Suite *suite);
