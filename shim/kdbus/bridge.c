@@ -293,14 +293,14 @@ static bool is_ghost(const struct client *client)
 }
 
 /* of its process, what is asked for of any kdbus connection */
-static void collect(struct meta *m, struct client *client, uint64_t mask)
+static void collect(struct kmeta *m, struct client *client, uint64_t mask)
 {
         const struct creds *creds = client->creds;
         struct task task = TASK_NULL;
         int fd = client->door->pidfd(client);
 
         if (fd >= 0 && task_open(&task, creds->pid, fd) == 0) {
-                meta_collect(m, &task, creds->pid, mask);
+                kmeta_collect(m, &task, creds->pid, mask);
                 task_close(&task);
         } else if (creds->has_uid) {
                 m->uid = m->euid = m->suid = m->fsuid = creds->uid;
@@ -683,7 +683,7 @@ static void arrival_deinit(struct arrival *a)
         gvariant_buf_deinit(&a->head);
         gvariant_buf_deinit(&a->v2);
         gvariant_buf_deinit(&a->names);
-        meta_deinit(&a->caller.meta);
+        kmeta_deinit(&a->caller.meta);
         task_close(&a->task);
         kuser_unref(a->payer);
 }
@@ -769,7 +769,7 @@ static void identify(struct arrival *a, struct bridge *bridge, const struct kcon
         a->caller.task = &a->task;
         if (!client)
                 return;
-        fd = conn->attach_recv & META_PROC ? client->door->pidfd(client) : -1;
+        fd = conn->attach_recv & KMETA_PROC ? client->door->pidfd(client) : -1;
         if (fd >= 0)
                 (void)task_open(&a->task, client->creds->pid, fd);
         a->caller.tid = client->creds->pid;

@@ -31,7 +31,7 @@ int cmd_bus_make(struct cmd *c)
              {.type = KDBUS_ITEM_ATTACH_FLAGS_SEND});
         struct kdbus_cmd *cmd = c->data;
         const struct kdbus_item *bloom;
-        const struct meta *creds;
+        const struct kmeta *creds;
         struct kbus_make make = {};
         struct kbus *bus;
         int r;
@@ -53,7 +53,7 @@ int cmd_bus_make(struct cmd *c)
         r = kbus_new(&bus, c->handle->domain, &make);
         if (r)
                 return r;
-        meta_collect(&bus->creator_meta, c->caller.task, c->caller.tid, make.attach_flags);
+        kmeta_collect(&bus->creator_meta, c->caller.task, c->caller.tid, make.attach_flags);
         c->handle->kind = HANDLE_BUS_OWNER;
         c->handle->bus_owner = bus;
         return 0;
@@ -63,7 +63,7 @@ int cmd_endpoint_make(struct cmd *c)
 {
         ARGS(args, MAKE_FLAGS, {.type = KDBUS_ITEM_MAKE_NAME, .mandatory = true});
         struct kdbus_cmd *cmd = c->data;
-        const struct meta *creds;
+        const struct kmeta *creds;
         struct kep *ep;
         const char *name;
         int r;
@@ -121,13 +121,13 @@ int cmd_bus_creator_info(struct cmd *c)
                 return -EINVAL;
         mask &= bus->attach_flags;
         size = sizeof(*info) + ITEM_ALIGN(ITEM_SIZE(strlen(bus->name) + 1)) +
-               meta_size(&bus->creator_meta, &conn->view, mask);
+               kmeta_size(&bus->creator_meta, &conn->view, mask);
         r = pool_alloc(conn->pool, &slice, size);
         if (r)
                 return r;
         info = pool_slice_data(slice);
         *info = (struct kdbus_info){.size = size, .id = bus->id, .flags = bus->flags};
-        meta_write(item_put(info->items, KDBUS_ITEM_MAKE_NAME, bus->name, strlen(bus->name) + 1),
+        kmeta_write(item_put(info->items, KDBUS_ITEM_MAKE_NAME, bus->name, strlen(bus->name) + 1),
                    &bus->creator_meta, &conn->view, mask);
         return cmd_publish(conn, slice, &cmd->offset, &cmd->info_size);
 }

@@ -60,7 +60,7 @@ static bool fits_id(uint64_t id)
         return id == (uint64_t)-1 || id < UINT32_MAX;
 }
 
-static int fake_creds(struct meta *m, const struct kdbus_creds *creds)
+static int fake_creds(struct kmeta *m, const struct kdbus_creds *creds)
 {
         const uint64_t *ids = (const uint64_t *)creds;
 
@@ -84,7 +84,7 @@ static bool pid_exists(uint64_t pid)
         return access(path, F_OK) == 0;
 }
 
-static int fake_pids(struct meta *m, const struct kdbus_pids *pids)
+static int fake_pids(struct kmeta *m, const struct kdbus_pids *pids)
 {
         if (!pid_exists(pids->pid) || !pid_exists(pids->tid) || !pid_exists(pids->ppid))
                 return -EINVAL;
@@ -94,7 +94,7 @@ static int fake_pids(struct meta *m, const struct kdbus_pids *pids)
 }
 
 /* a proxy speaks for someone else: only what it says is known */
-static int collect_fake(struct meta *m, const struct args *args)
+static int collect_fake(struct kmeta *m, const struct args *args)
 {
         const struct kdbus_item *creds = args_get(args, KDBUS_ITEM_CREDS);
         const struct kdbus_item *pids = args_get(args, KDBUS_ITEM_PIDS);
@@ -135,28 +135,28 @@ static int find_payer(const struct cmd *c, const struct args *args, struct kuser
 static int identify(struct kconn *conn, struct cmd *c, const struct args *args)
 {
         struct handle *h = c->handle;
-        struct meta_view view;
+        struct kmeta_view view;
         int r;
 
-        r = meta_copy_creds(&conn->opener, &h->opener);
+        r = kmeta_copy_creds(&conn->opener, &h->opener);
         if (r)
                 return r;
-        meta_view_init(&view, c->caller.task, caller_creds(&c->caller));
+        kmeta_view_init(&view, c->caller.task, caller_creds(&c->caller));
         conn->view = h->view;
-        h->view = (struct meta_view){.same_user_ns = conn->view.same_user_ns};
+        h->view = (struct kmeta_view){.same_user_ns = conn->view.same_user_ns};
         conn->view.pid_ns = view.pid_ns;
         conn->view.pid_depth = view.pid_depth;
         conn->view.root_dev = view.root_dev;
         conn->view.root_ino = view.root_ino;
-        meta_view_deinit(&view);
+        kmeta_view_deinit(&view);
         r = collect_fake(&conn->meta, args);
         if (!r && !conn->meta.fake)
-                meta_collect(&conn->meta, c->caller.task, c->caller.tid, _KDBUS_ATTACH_ALL);
+                kmeta_collect(&conn->meta, c->caller.task, c->caller.tid, _KDBUS_ATTACH_ALL);
         return r;
 }
 
 /* what the special kinds hold from the start */
-static int take_position(struct kconn *conn, const struct args *args, const struct meta_view *view)
+static int take_position(struct kconn *conn, const struct args *args, const struct kmeta_view *view)
 {
         const struct kdbus_item *name = args_get(args, KDBUS_ITEM_NAME);
         bool activator = kconn_is_activator(conn);
@@ -250,9 +250,9 @@ int cmd_hello(struct cmd *c)
         r = connect_it(c, conn, &args);
         if (r) {
                 /* the handle stays unused, and may try again */
-                meta_view_deinit(&c->handle->view);
+                kmeta_view_deinit(&c->handle->view);
                 c->handle->view = conn->view;
-                conn->view = (struct meta_view){};
+                conn->view = (struct kmeta_view){};
                 kconn_free(conn);
                 return r;
         }
@@ -368,15 +368,15 @@ static int foreign_info(struct cmd *c, const struct kdbus_item *name, uint64_t m
         if (r)
                 return r;
         n_items = mask & KDBUS_ATTACH_NAMES ? peer.n_items : 0;
-        size = sizeof(*info) + meta_size(&peer.meta, &conn->view, mask) + n_items;
+        size = sizeof(*info) + kmeta_size(&peer.meta, &conn->view, mask) + n_items;
         r = cmd->id && cmd->id != peer.id ? -ESRCH : pool_alloc(conn->pool, &slice, size);
         if (!r) {
                 info = pool_slice_data(slice);
                 *info = (struct kdbus_info){.size = size, .id = peer.id};
-                memcpy(meta_write(info->items, &peer.meta, &conn->view, mask), peer.items, n_items);
+                memcpy(kmeta_write(info->items, &peer.meta, &conn->view, mask), peer.items, n_items);
                 r = cmd_publish(conn, slice, &cmd->offset, &cmd->info_size);
         }
-        meta_deinit(&peer.meta);
+        kmeta_deinit(&peer.meta);
         free(peer.items);
         return r;
 }
@@ -404,14 +404,14 @@ int cmd_conn_info(struct cmd *c)
         if (r)
                 return r;
         mask &= peer->attach_send;
-        size = sizeof(*info) + meta_size(&peer->meta, &conn->view, mask) +
+        size = sizeof(*info) + kmeta_size(&peer->meta, &conn->view, mask) +
                kconn_meta_size(peer, mask);
         r = pool_alloc(conn->pool, &slice, size);
         if (r)
                 return r;
         info = pool_slice_data(slice);
         *info = (struct kdbus_info){.size = size, .id = peer->id, .flags = peer->flags};
-        kconn_meta_write(meta_write(info->items, &peer->meta, &conn->view, mask), peer, mask);
+        kconn_meta_write(kmeta_write(info->items, &peer->meta, &conn->view, mask), peer, mask);
         return cmd_publish(conn, slice, &cmd->offset, &cmd->info_size);
 }
 

@@ -707,7 +707,7 @@ static void run_ioctl(struct port *port, struct channel *ch, struct request *rq)
                         r = block(port, ch, rq, &c);
                 if (r || !c.wait)
                         answer(port, ch, rq, &c, r);
-                meta_deinit(&c.caller.meta);
+                kmeta_deinit(&c.caller.meta);
         } else {
                 reply_error(ch, rq->head.serial, r, 0);
         }
@@ -730,9 +730,9 @@ static int open_node(struct port *port, struct channel *ch, struct request *rq)
         if (port->entry->n_ports > KD_HANDLES_MAX)
                 return -ENFILE;
         caller_init(&caller, ch, rq);
-        meta_collect(&caller.meta, caller.task, caller.tid, KDBUS_ATTACH_CREDS);
+        kmeta_collect(&caller.meta, caller.task, caller.tid, KDBUS_ATTACH_CREDS);
         r = handle_init(&port->handle, &port->entry->domain, port->source.fd, node->ep, &caller);
-        meta_deinit(&caller.meta);
+        kmeta_deinit(&caller.meta);
         port->opened = !r;
         return r;
 }

@@ -26,11 +26,11 @@ int handle_init(struct handle *h, struct domain *domain, int socket, struct kep 
         int r;
 
         *h = (struct handle){.domain = domain, .socket = socket};
-        r = meta_copy_creds(&h->opener, &caller->meta);
+        r = kmeta_copy_creds(&h->opener, &caller->meta);
         if (r)
                 return r;
         h->ep = ep ? kep_ref(ep) : NULL;
-        meta_view_init(&h->view, caller->task, &h->opener);
+        kmeta_view_init(&h->view, caller->task, &h->opener);
         return 0;
 }
 
@@ -54,8 +54,8 @@ void handle_deinit(struct handle *h)
                 break;
         }
         kep_unref(h->ep);
-        meta_deinit(&h->opener);
-        meta_view_deinit(&h->view);
+        kmeta_deinit(&h->opener);
+        kmeta_view_deinit(&h->view);
         *h = (struct handle){};
 }
 

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "shim/kdbus/kmsg.h"
-#include "shim/kdbus/meta.h"
+#include "shim/kdbus/kmeta.h"
 
 struct args;
 struct domain;
@@ -44,8 +44,8 @@ struct handle {
         int socket; /* borrowed; the kernel knows who opened it */
         enum handle_kind kind;
         struct kep *ep;         /* the endpoint opened; NULL: control */
-        struct meta opener;     /* credentials of the open file */
-        struct meta_view view;  /* and the namespaces it was opened in */
+        struct kmeta opener;     /* credentials of the open file */
+        struct kmeta_view view;  /* and the namespaces it was opened in */
         union {
                 struct kbus *bus_owner;
                 struct kep *ep_owner;

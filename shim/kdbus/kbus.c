@@ -198,7 +198,7 @@ struct kbus *kbus_unref(struct kbus *bus)
         bus->creator->n_buses--;
         kuser_unref(bus->creator);
         kpolicy_deinit(&bus->policy);
-        meta_deinit(&bus->creator_meta);
+        kmeta_deinit(&bus->creator_meta);
         free(bus->name);
         free(bus);
         return NULL;

@@ -20,7 +20,7 @@
 #include "shim/kdbus/kdbus-abi.h"
 #include "shim/kdbus/kname.h"
 #include "shim/kdbus/kpolicy.h"
-#include "shim/kdbus/meta.h"
+#include "shim/kdbus/kmeta.h"
 #include "shim/kdbus/node.h"
 
 struct kconn;
@@ -32,7 +32,7 @@ struct waiter;
 /* one on D-Bus, as a program on kdbus asks for it */
 struct kforeign {
         uint64_t id;
-        struct meta meta;
+        struct kmeta meta;
         void *items; /* its names, rendered */
         size_t n_items;
 };
@@ -96,7 +96,7 @@ struct kbus {
         gid_t gid;
         struct bloom_params bloom;
         uint64_t attach_flags; /* of the maker, for BUS_CREATOR_INFO */
-        struct meta creator_meta;
+        struct kmeta creator_meta;
         uint64_t last_seq;  /* messages and notifications attempted */
         uint64_t last_name; /* registration numbers */
         struct kname *names;

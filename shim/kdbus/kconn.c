@@ -156,9 +156,9 @@ struct kconn *kconn_free(struct kconn *conn)
         }
         pool_free(conn->pool);
         free(conn->description);
-        meta_deinit(&conn->meta);
-        meta_deinit(&conn->opener);
-        meta_view_deinit(&conn->view);
+        kmeta_deinit(&conn->meta);
+        kmeta_deinit(&conn->opener);
+        kmeta_view_deinit(&conn->view);
         conn->user->n_conns--;
         kuser_unref(conn->user);
         kep_unref(conn->ep);
@@ -447,12 +447,12 @@ void kconn_update_readable(struct kconn *conn)
 
 /* --- policy --- */
 
-static const struct meta *creds_of(struct kconn *conn, struct caller *caller)
+static const struct kmeta *creds_of(struct kconn *conn, struct caller *caller)
 {
         return caller ? caller_creds(caller) : &conn->opener;
 }
 
-static bool query_names(const struct kpolicy *policy, const struct meta *creds,
+static bool query_names(const struct kpolicy *policy, const struct kmeta *creds,
                         const struct kconn *whom, int access)
 {
         struct kname_owner *o;

@@ -18,7 +18,7 @@
 
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kmatch.h"
-#include "shim/kdbus/meta.h"
+#include "shim/kdbus/kmeta.h"
 #include "shim/kdbus/pool.h"
 
 struct ghost;
@@ -83,9 +83,9 @@ struct kconn {
 
         struct ghost *ghost;          /* what D-Bus sees of it, on a bridged bus */
 
-        struct meta meta;             /* at HELLO, or fake */
-        struct meta opener;           /* of the open file: policy as a receiver */
-        struct meta_view view;        /* how metadata is shown to it */
+        struct kmeta meta;             /* at HELLO, or fake */
+        struct kmeta opener;           /* of the open file: policy as a receiver */
+        struct kmeta_view view;        /* how metadata is shown to it */
 
         UT_hash_handle hh; /* bus->conns */
         struct cds_list_head by_bus;

@@ -287,7 +287,7 @@ void kmsg_deinit(struct kmsg *m)
          KDBUS_ATTACH_NAMES | KDBUS_ATTACH_CONN_DESCRIPTION)
 
 /* what the receiver wants, and may have: what it could read in /proc cannot be withheld */
-static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct meta **metap)
+static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct kmeta **metap)
 {
         uint64_t mask;
 
@@ -299,10 +299,10 @@ static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct 
                 *metap = &m->src->meta;
                 return mask;
         }
-        if (!(mask & META_PROC) || !m->caller)
-                return mask & ~META_PROC;
+        if (!(mask & KMETA_PROC) || !m->caller)
+                return mask & ~KMETA_PROC;
         *metap = caller_meta(m->caller, mask | KDBUS_ATTACH_PIDS);
-        if (!meta_pid_visible(*metap, &dst->view))
+        if (!kmeta_pid_visible(*metap, &dst->view))
                 mask &= (m->src ? m->src->attach_send : 0) | IMPLICIT;
         return mask;
 }
@@ -312,12 +312,12 @@ static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct 
  */
 size_t kmsg_size(struct kmsg *m, const struct kconn *dst)
 {
-        const struct meta *meta;
+        const struct kmeta *meta;
         uint64_t mask = meta_mask(m, dst, &meta);
         size_t n = sizeof(struct kdbus_msg) + m->n_out;
 
         if (meta)
-                n += meta_size(meta, &dst->view, mask);
+                n += kmeta_size(meta, &dst->view, mask);
         if (m->src)
                 n += kconn_meta_size(m->src, mask);
         else if (mask & KDBUS_ATTACH_NAMES)
@@ -427,7 +427,7 @@ static uint64_t unpadded(void *items, void *end)
  */
 int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
 {
-        const struct meta *meta;
+        const struct kmeta *meta;
         uint64_t mask = meta_mask(m, dst, &meta);
         struct kdbus_msg *out = at;
         struct kdbus_item *item;
@@ -442,7 +442,7 @@ int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
         for (item_walk_init(&w, m->msg->items, m->n_items); !item_next(&w, &item) && item;)
                 p = write_item(p, item, &stream);
         if (meta)
-                p = meta_write(p, meta, &dst->view, mask);
+                p = kmeta_write(p, meta, &dst->view, mask);
         if (m->src) {
                 p = kconn_meta_write(p, m->src, mask);
         } else if (m->n_extra && (mask & KDBUS_ATTACH_NAMES)) {

@@ -13,7 +13,7 @@
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kpolicy.h"
 #include "shim/kdbus/limits.h"
-#include "shim/kdbus/meta.h"
+#include "shim/kdbus/kmeta.h"
 
 struct kpolicy_access {
         uint64_t type;
@@ -76,17 +76,17 @@ static int entry_new(struct kpolicy_entry **ep, const void *owner, const char *n
 }
 
 static int entry_add(struct kpolicy_entry *e, const struct kdbus_policy_access *a,
-                     const struct meta_view *view)
+                     const struct kmeta_view *view)
 {
         struct kpolicy_access *more, row = {.type = a->type, .access = a->access};
 
         if (a->access > KDBUS_POLICY_OWN)
                 return -EINVAL;
         if (a->type == KDBUS_POLICY_ACCESS_USER) {
-                if (!meta_unview_uid(view, a->id, &row.id))
+                if (!kmeta_unview_uid(view, a->id, &row.id))
                         return -EINVAL;
         } else if (a->type == KDBUS_POLICY_ACCESS_GROUP) {
-                if (!meta_unview_gid(view, a->id, &row.id))
+                if (!kmeta_unview_gid(view, a->id, &row.id))
                         return -EINVAL;
         } else if (a->type != KDBUS_POLICY_ACCESS_WORLD) {
                 return -EINVAL;
@@ -101,7 +101,7 @@ static int entry_add(struct kpolicy_entry *e, const struct kdbus_policy_access *
 
 /* the entries that an item list describes; other items in it are ignored */
 static int parse(struct kpolicy_entry **listp, const void *owner, struct kdbus_item *items,
-                 size_t n_items, size_t max_names, bool wildcards, const struct meta_view *view)
+                 size_t n_items, size_t max_names, bool wildcards, const struct kmeta_view *view)
 {
         _cleanup_(list_freep) struct kpolicy_entry *list = NULL;
         struct kdbus_item *item;
@@ -161,7 +161,7 @@ static int check_taken(const struct kpolicy *p, const struct kpolicy_entry *list
  *         nothing has changed.
  */
 int kpolicy_set(struct kpolicy *p, const void *owner, struct kdbus_item *items, size_t n_items,
-                size_t max_names, bool wildcards, const struct meta_view *view)
+                size_t max_names, bool wildcards, const struct kmeta_view *view)
 {
         struct kpolicy_entry *list = NULL, *e;
         struct kpolicy fresh = {};
@@ -237,7 +237,7 @@ static const struct kpolicy_entry *find(const struct kpolicy *p, const char *nam
  *
  * Return: KDBUS_POLICY_SEE, TALK or OWN; -EPERM if none.
  */
-int kpolicy_query(const struct kpolicy *p, const char *name, const struct meta *creds)
+int kpolicy_query(const struct kpolicy *p, const char *name, const struct kmeta *creds)
 {
         const struct kpolicy_entry *e = find(p, name);
         int highest = -EPERM;
@@ -246,7 +246,7 @@ int kpolicy_query(const struct kpolicy *p, const char *name, const struct meta *
                 const struct kpolicy_access *a = &e->access[i];
                 bool fits = a->type == KDBUS_POLICY_ACCESS_WORLD ||
                             (a->type == KDBUS_POLICY_ACCESS_USER && a->id == creds->euid) ||
-                            (a->type == KDBUS_POLICY_ACCESS_GROUP && meta_in_group(creds, a->id));
+                            (a->type == KDBUS_POLICY_ACCESS_GROUP && kmeta_in_group(creds, a->id));
 
                 if (fits)
                         highest = MAX(highest, (int)a->access);

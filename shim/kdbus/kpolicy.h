@@ -18,8 +18,8 @@
 
 #include "shim/kdbus/kdbus-abi.h"
 
-struct meta;
-struct meta_view;
+struct kmeta;
+struct kmeta_view;
 struct kpolicy_entry;
 
 struct kpolicy {
@@ -28,6 +28,6 @@ struct kpolicy {
 
 void kpolicy_deinit(struct kpolicy *p);
 int kpolicy_set(struct kpolicy *p, const void *owner, struct kdbus_item *items, size_t n_items,
-                size_t max_names, bool wildcards, const struct meta_view *view);
+                size_t max_names, bool wildcards, const struct kmeta_view *view);
 void kpolicy_drop(struct kpolicy *p, const void *owner);
-int kpolicy_query(const struct kpolicy *p, const char *name, const struct meta *creds);
+int kpolicy_query(const struct kpolicy *p, const char *name, const struct kmeta *creds);

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Meta
+ * Kdbus metadata
  *
  * What it is     What the kernel says about a process, and how much of it another may see.
  * How            A struct task names a process by an open /proc directory, which the kernel never
- *                reuses for another. meta_collect() reads what is wanted from it, once per kind;
- *                meta_write() renders it for a receiver: ids in the receiver's user namespace,
+ *                reuses for another. kmeta_collect() reads what is wanted from it, once per kind;
+ *                kmeta_write() renders it for a receiver: ids in the receiver's user namespace,
  *                pids in its pid namespace.
  * Not promised   Kinds that the daemon may not read (a process of another user, when the daemon is
  *                unprivileged) are left out.
@@ -19,10 +19,10 @@
 
 #include "shim/kdbus/kdbus-abi.h"
 
-#define META_NS_DEPTH 32 /* the kernel's own limit of nested namespaces */
+#define KMETA_NS_DEPTH 32 /* the kernel's own limit of nested namespaces */
 
 /* the kinds that are read from the process itself */
-#define META_PROC                                                                                  \
+#define KMETA_PROC                                                                                  \
         (KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS | KDBUS_ATTACH_AUXGROUPS | KDBUS_ATTACH_TID_COMM | \
          KDBUS_ATTACH_PID_COMM | KDBUS_ATTACH_EXE | KDBUS_ATTACH_CMDLINE | KDBUS_ATTACH_CGROUP |   \
          KDBUS_ATTACH_CAPS | KDBUS_ATTACH_SECLABEL | KDBUS_ATTACH_AUDIT)
@@ -42,10 +42,10 @@ struct task {
 /* the pids of one task, in the daemon's pid namespace and in each one nested in it */
 struct pid_chain {
         unsigned n;
-        pid_t pid[META_NS_DEPTH];
+        pid_t pid[KMETA_NS_DEPTH];
 };
 
-struct meta {
+struct kmeta {
         uint64_t have;  /* attach flags collected */
         uint64_t tried; /* and those asked for, so that nothing is read twice */
         bool status;    /* creds, pids, groups, caps were read: one file holds them all */
@@ -74,7 +74,7 @@ struct meta {
 struct caller {
         const struct task *task;
         pid_t tid; /* in its own numbering */
-        struct meta meta;
+        struct kmeta meta;
 };
 
 struct id_range {
@@ -82,12 +82,12 @@ struct id_range {
 };
 
 /* where a receiver stands: in which namespaces its ids are to be read */
-struct meta_view {
+struct kmeta_view {
         bool same_user_ns; /* as the daemon: nothing to translate */
         struct id_range *uids, *gids;
         size_t n_uids, n_gids;
-        ino_t user_ns[META_NS_DEPTH]; /* its own, and upwards */
-        uid_t user_ns_owner[META_NS_DEPTH];
+        ino_t user_ns[KMETA_NS_DEPTH]; /* its own, and upwards */
+        uid_t user_ns_owner[KMETA_NS_DEPTH];
         unsigned n_user_ns;
         ino_t pid_ns;
         unsigned pid_depth; /* nesting below the daemon's */
@@ -99,21 +99,21 @@ int task_open(struct task *t, pid_t pid, int pidfd);
 void task_close(struct task *t);
 bool task_alive(const struct task *t);
 
-void meta_collect(struct meta *m, const struct task *t, pid_t inner_tid, uint64_t mask);
-int meta_copy_creds(struct meta *to, const struct meta *from);
-void meta_deinit(struct meta *m);
-const struct meta *caller_creds(struct caller *caller);
-const struct meta *caller_meta(struct caller *caller, uint64_t mask);
-bool meta_in_group(const struct meta *m, gid_t gid);
+void kmeta_collect(struct kmeta *m, const struct task *t, pid_t inner_tid, uint64_t mask);
+int kmeta_copy_creds(struct kmeta *to, const struct kmeta *from);
+void kmeta_deinit(struct kmeta *m);
+const struct kmeta *caller_creds(struct caller *caller);
+const struct kmeta *caller_meta(struct caller *caller, uint64_t mask);
+bool kmeta_in_group(const struct kmeta *m, gid_t gid);
 
-void meta_view_init(struct meta_view *v, const struct task *t, const struct meta *m);
-void meta_view_deinit(struct meta_view *v);
+void kmeta_view_init(struct kmeta_view *v, const struct task *t, const struct kmeta *m);
+void kmeta_view_deinit(struct kmeta_view *v);
 
-bool meta_pid_visible(const struct meta *m, const struct meta_view *v);
-size_t meta_size(const struct meta *m, const struct meta_view *v, uint64_t mask);
-void *meta_write(void *at, const struct meta *m, const struct meta_view *v, uint64_t mask);
+bool kmeta_pid_visible(const struct kmeta *m, const struct kmeta_view *v);
+size_t kmeta_size(const struct kmeta *m, const struct kmeta_view *v, uint64_t mask);
+void *kmeta_write(void *at, const struct kmeta *m, const struct kmeta_view *v, uint64_t mask);
 
-uint64_t meta_view_uid(const struct meta_view *v, uint64_t uid);
-uint64_t meta_view_gid(const struct meta_view *v, uint64_t gid);
-bool meta_unview_uid(const struct meta_view *v, uint64_t inner, uid_t *uidp);
-bool meta_unview_gid(const struct meta_view *v, uint64_t inner, gid_t *gidp);
+uint64_t kmeta_view_uid(const struct kmeta_view *v, uint64_t uid);
+uint64_t kmeta_view_gid(const struct kmeta_view *v, uint64_t gid);
+bool kmeta_unview_uid(const struct kmeta_view *v, uint64_t inner, uid_t *uidp);
+bool kmeta_unview_gid(const struct kmeta_view *v, uint64_t inner, gid_t *gidp);

@@ -19,7 +19,7 @@
 #include "bus-core/util/error.h"
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/limits.h"
-#include "shim/kdbus/meta.h"
+#include "shim/kdbus/kmeta.h"
 
 #define OVERFLOW_ID 65534
 #define STATUS_KINDS                                                                               \
@@ -138,14 +138,14 @@ static size_t parse_numbers(const char *s, int base, uint64_t *out, size_t max)
 
 static void parse_chain(const char *status, struct pid_chain *c)
 {
-        uint64_t v[META_NS_DEPTH];
+        uint64_t v[KMETA_NS_DEPTH];
 
-        c->n = parse_numbers(status_field(status, "NSpid"), 10, v, META_NS_DEPTH);
+        c->n = parse_numbers(status_field(status, "NSpid"), 10, v, KMETA_NS_DEPTH);
         for (unsigned i = 0; i < c->n; i++)
                 c->pid[i] = v[i];
 }
 
-static void parse_groups(struct meta *m, const char *status)
+static void parse_groups(struct kmeta *m, const char *status)
 {
         const char *s = status_field(status, "Groups");
         size_t max = 1;
@@ -168,7 +168,7 @@ static void parse_cap(const char *status, const char *key, uint64_t *cap)
         parse_numbers(status_field(status, key), 16, cap, 1);
 }
 
-static void parse_status(struct meta *m, const char *status)
+static void parse_status(struct kmeta *m, const char *status)
 {
         uint64_t v[4] = {};
 
@@ -233,7 +233,7 @@ static ino_t ns_inode(int dir, const char *name)
         return fstatat(dir, name, &st, 0) < 0 ? 0 : st.st_ino;
 }
 
-static void collect_status(struct meta *m, const struct task *t, pid_t inner_tid, int *thread_fd)
+static void collect_status(struct kmeta *m, const struct task *t, pid_t inner_tid, int *thread_fd)
 {
         _cleanup_(freep) char *process = NULL, *thread = NULL, *parent = NULL;
         _cleanup_(closep) int parent_fd = -1;
@@ -264,7 +264,7 @@ static void collect_status(struct meta *m, const struct task *t, pid_t inner_tid
         m->have |= STATUS_KINDS;
 }
 
-static char *collect_exe(struct meta *m, const struct task *t)
+static char *collect_exe(struct kmeta *m, const struct task *t)
 {
         char buf[KD_META_STRING_MAX];
         struct stat st;
@@ -299,7 +299,7 @@ static char *collect_cgroup(const struct task *t)
         return s;
 }
 
-static char *collect_cmdline(struct meta *m, const struct task *t)
+static char *collect_cmdline(struct kmeta *m, const struct task *t)
 {
         char *s = read_file(t->proc_fd, "cmdline", KD_META_STRING_MAX, &m->n_cmdline);
 
@@ -312,7 +312,7 @@ static char *collect_cmdline(struct meta *m, const struct task *t)
         return s;
 }
 
-static bool collect_audit(struct meta *m, const struct task *t)
+static bool collect_audit(struct kmeta *m, const struct task *t)
 {
         _cleanup_(freep) char *session = read_line(t->proc_fd, "sessionid");
         _cleanup_(freep) char *login = read_line(t->proc_fd, "loginuid");
@@ -325,7 +325,7 @@ static bool collect_audit(struct meta *m, const struct task *t)
 }
 
 /* keep a string if there is one */
-static void keep(struct meta *m, uint64_t flag, char **field, char *value)
+static void keep(struct kmeta *m, uint64_t flag, char **field, char *value)
 {
         if (value && !*value) {
                 free(value);
@@ -337,15 +337,15 @@ static void keep(struct meta *m, uint64_t flag, char **field, char *value)
 }
 
 /**
- * meta_collect() - read what is wanted of a process and was not read yet
+ * kmeta_collect() - read what is wanted of a process and was not read yet
  * @inner_tid:  the calling thread in its own numbering, or 0; checked against /proc
  * @mask:       attach flags
  */
-void meta_collect(struct meta *m, const struct task *t, pid_t inner_tid, uint64_t mask)
+void kmeta_collect(struct kmeta *m, const struct task *t, pid_t inner_tid, uint64_t mask)
 {
         _cleanup_(closep) int thread_fd = -1;
 
-        mask &= META_PROC & ~m->tried;
+        mask &= KMETA_PROC & ~m->tried;
         if (!mask || m->fake || t->proc_fd < 0)
                 return;
         m->tried |= mask;
@@ -371,9 +371,9 @@ void meta_collect(struct meta *m, const struct task *t, pid_t inner_tid, uint64_
 }
 
 /**
- * meta_copy_creds() - copy what was read of ids, groups, pids and capabilities
+ * kmeta_copy_creds() - copy what was read of ids, groups, pids and capabilities
  */
-int meta_copy_creds(struct meta *to, const struct meta *from)
+int kmeta_copy_creds(struct kmeta *to, const struct kmeta *from)
 {
         gid_t *groups = NULL;
 
@@ -390,7 +390,7 @@ int meta_copy_creds(struct meta *to, const struct meta *from)
         return 0;
 }
 
-void meta_deinit(struct meta *m)
+void kmeta_deinit(struct kmeta *m)
 {
         free(m->groups);
         free(m->tid_comm);
@@ -399,24 +399,24 @@ void meta_deinit(struct meta *m)
         free(m->cmdline);
         free(m->cgroup);
         free(m->seclabel);
-        *m = (struct meta){};
+        *m = (struct kmeta){};
 }
 
 /**
  * caller_meta() - metadata of whoever issues a command, with @mask collected
  */
-const struct meta *caller_meta(struct caller *caller, uint64_t mask)
+const struct kmeta *caller_meta(struct caller *caller, uint64_t mask)
 {
-        meta_collect(&caller->meta, caller->task, caller->tid, mask);
+        kmeta_collect(&caller->meta, caller->task, caller->tid, mask);
         return &caller->meta;
 }
 
-const struct meta *caller_creds(struct caller *caller)
+const struct kmeta *caller_creds(struct caller *caller)
 {
         return caller_meta(caller, KDBUS_ATTACH_CREDS);
 }
 
-bool meta_in_group(const struct meta *m, gid_t gid)
+bool kmeta_in_group(const struct kmeta *m, gid_t gid)
 {
         if (m->egid == gid)
                 return true;
@@ -450,11 +450,11 @@ static struct id_range *read_map(int dir, const char *name, size_t *np)
 }
 
 /* the user namespaces from the receiver's own upwards, as far as the daemon may look */
-static void view_user_chain(struct meta_view *v, int proc_fd)
+static void view_user_chain(struct kmeta_view *v, int proc_fd)
 {
         int fd = openat(proc_fd, "ns/user", O_RDONLY | O_CLOEXEC);
 
-        while (fd >= 0 && v->n_user_ns < META_NS_DEPTH) {
+        while (fd >= 0 && v->n_user_ns < KMETA_NS_DEPTH) {
                 struct stat st;
                 uid_t owner = -1;
                 int up;
@@ -473,14 +473,14 @@ static void view_user_chain(struct meta_view *v, int proc_fd)
 }
 
 /**
- * meta_view_init() - learn where a receiver stands
+ * kmeta_view_init() - learn where a receiver stands
  * @m:          its metadata, with the status kinds collected
  */
-void meta_view_init(struct meta_view *v, const struct task *t, const struct meta *m)
+void kmeta_view_init(struct kmeta_view *v, const struct task *t, const struct kmeta *m)
 {
         struct stat st;
 
-        *v = (struct meta_view){.same_user_ns = true};
+        *v = (struct kmeta_view){.same_user_ns = true};
         v->pid_ns = m->pid_ns;
         v->pid_depth = m->pid.n ? m->pid.n - 1 : 0;
         if (t->proc_fd < 0)
@@ -498,11 +498,11 @@ void meta_view_init(struct meta_view *v, const struct task *t, const struct meta
         }
 }
 
-void meta_view_deinit(struct meta_view *v)
+void kmeta_view_deinit(struct kmeta_view *v)
 {
         free(v->uids);
         free(v->gids);
-        *v = (struct meta_view){};
+        *v = (struct kmeta_view){};
 }
 
 static bool map_in(const struct id_range *map, size_t n, uint64_t id, uint64_t *out)
@@ -526,9 +526,9 @@ static bool map_out(const struct id_range *map, size_t n, uint64_t id, uint64_t 
 }
 
 /**
- * meta_view_uid() - an id of ours as the receiver reads it; unmapped ones are the overflow id
+ * kmeta_view_uid() - an id of ours as the receiver reads it; unmapped ones are the overflow id
  */
-uint64_t meta_view_uid(const struct meta_view *v, uint64_t uid)
+uint64_t kmeta_view_uid(const struct kmeta_view *v, uint64_t uid)
 {
         uint64_t out = OVERFLOW_ID;
 
@@ -538,7 +538,7 @@ uint64_t meta_view_uid(const struct meta_view *v, uint64_t uid)
         return out;
 }
 
-uint64_t meta_view_gid(const struct meta_view *v, uint64_t gid)
+uint64_t kmeta_view_gid(const struct kmeta_view *v, uint64_t gid)
 {
         uint64_t out = OVERFLOW_ID;
 
@@ -548,7 +548,7 @@ uint64_t meta_view_gid(const struct meta_view *v, uint64_t gid)
         return out;
 }
 
-static bool unview(const struct meta_view *v, const struct id_range *map, size_t n, uint64_t inner,
+static bool unview(const struct kmeta_view *v, const struct id_range *map, size_t n, uint64_t inner,
                    uint32_t *idp)
 {
         uint64_t out = inner;
@@ -562,20 +562,20 @@ static bool unview(const struct meta_view *v, const struct id_range *map, size_t
 }
 
 /**
- * meta_unview_uid() - an id as the caller writes it, in our numbering
+ * kmeta_unview_uid() - an id as the caller writes it, in our numbering
  */
-bool meta_unview_uid(const struct meta_view *v, uint64_t inner, uid_t *uidp)
+bool kmeta_unview_uid(const struct kmeta_view *v, uint64_t inner, uid_t *uidp)
 {
         return unview(v, v->uids, v->n_uids, inner, uidp);
 }
 
-bool meta_unview_gid(const struct meta_view *v, uint64_t inner, gid_t *gidp)
+bool kmeta_unview_gid(const struct kmeta_view *v, uint64_t inner, gid_t *gidp)
 {
         return unview(v, v->gids, v->n_gids, inner, gidp);
 }
 
 /* a pid in the receiver's namespace; 0 if it cannot be seen there */
-static uint64_t view_pid(const struct meta_view *v, const struct meta *m, const struct pid_chain *c)
+static uint64_t view_pid(const struct kmeta_view *v, const struct kmeta *m, const struct pid_chain *c)
 {
         if (v->pid_depth >= c->n)
                 return 0;
@@ -587,30 +587,30 @@ static uint64_t view_pid(const struct meta_view *v, const struct meta *m, const 
 }
 
 /**
- * meta_pid_visible() - whether a receiver could look the process up in its own /proc
+ * kmeta_pid_visible() - whether a receiver could look the process up in its own /proc
  */
-bool meta_pid_visible(const struct meta *m, const struct meta_view *v)
+bool kmeta_pid_visible(const struct kmeta *m, const struct kmeta_view *v)
 {
         return view_pid(v, m, &m->pid) != 0;
 }
 
-static struct kdbus_creds view_creds(const struct meta *m, const struct meta_view *v)
+static struct kdbus_creds view_creds(const struct kmeta *m, const struct kmeta_view *v)
 {
         if (m->fake)
                 return m->fake_creds;
         return (struct kdbus_creds){
-                .uid = meta_view_uid(v, m->uid),
-                .euid = meta_view_uid(v, m->euid),
-                .suid = meta_view_uid(v, m->suid),
-                .fsuid = meta_view_uid(v, m->fsuid),
-                .gid = meta_view_gid(v, m->gid),
-                .egid = meta_view_gid(v, m->egid),
-                .sgid = meta_view_gid(v, m->sgid),
-                .fsgid = meta_view_gid(v, m->fsgid),
+                .uid = kmeta_view_uid(v, m->uid),
+                .euid = kmeta_view_uid(v, m->euid),
+                .suid = kmeta_view_uid(v, m->suid),
+                .fsuid = kmeta_view_uid(v, m->fsuid),
+                .gid = kmeta_view_gid(v, m->gid),
+                .egid = kmeta_view_gid(v, m->egid),
+                .sgid = kmeta_view_gid(v, m->sgid),
+                .fsgid = kmeta_view_gid(v, m->fsgid),
         };
 }
 
-static struct kdbus_pids view_pids(const struct meta *m, const struct meta_view *v)
+static struct kdbus_pids view_pids(const struct kmeta *m, const struct kmeta_view *v)
 {
         if (m->fake)
                 return m->fake_pids;
@@ -639,7 +639,7 @@ static unsigned last_cap(void)
 }
 
 /* a sender's capabilities count where the receiver's namespace descends from the sender's */
-static bool caps_shown(const struct meta *m, const struct meta_view *v, bool *all)
+static bool caps_shown(const struct kmeta *m, const struct kmeta_view *v, bool *all)
 {
         *all = false;
         if (v->same_user_ns && !v->n_user_ns)
@@ -657,7 +657,7 @@ static bool caps_shown(const struct meta *m, const struct meta_view *v, bool *al
 
 #define CAPS_PAYLOAD (sizeof(uint32_t) * (1 + 4 * 2))
 
-static void view_caps(uint32_t *out, const struct meta *m, const struct meta_view *v)
+static void view_caps(uint32_t *out, const struct kmeta *m, const struct kmeta_view *v)
 {
         uint64_t mask = last_cap() >= 63 ? ~0ULL : (1ULL << (last_cap() + 1)) - 1;
         uint64_t sets[4] = {m->cap_inheritable, m->cap_permitted, m->cap_effective,
@@ -674,7 +674,7 @@ static void view_caps(uint32_t *out, const struct meta *m, const struct meta_vie
         }
 }
 
-static bool exe_shown(const struct meta *m, const struct meta_view *v)
+static bool exe_shown(const struct kmeta *m, const struct kmeta_view *v)
 {
         return m->exe && m->root_dev == v->root_dev && m->root_ino == v->root_ino;
 }
@@ -685,9 +685,9 @@ static size_t string_size(const char *s)
 }
 
 /**
- * meta_size() - bytes that meta_write() will need, padding included
+ * kmeta_size() - bytes that kmeta_write() will need, padding included
  */
-size_t meta_size(const struct meta *m, const struct meta_view *v, uint64_t mask)
+size_t kmeta_size(const struct kmeta *m, const struct kmeta_view *v, uint64_t mask)
 {
         size_t n = 0;
 
@@ -722,31 +722,31 @@ static void *put_string(void *at, uint64_t type, const char *s)
         return s ? item_put(at, type, s, strlen(s) + 1) : at;
 }
 
-static void *put_groups(void *at, const struct meta *m, const struct meta_view *v)
+static void *put_groups(void *at, const struct kmeta *m, const struct kmeta_view *v)
 {
         struct kdbus_item *item = at;
 
         at = item_put(at, KDBUS_ITEM_AUXGROUPS, NULL, m->n_groups * sizeof(uint64_t));
         for (size_t i = 0; i < m->n_groups; i++)
-                item->data64[i] = meta_view_gid(v, m->groups[i]);
+                item->data64[i] = kmeta_view_gid(v, m->groups[i]);
         return at;
 }
 
-static void *put_audit(void *at, const struct meta *m, const struct meta_view *v)
+static void *put_audit(void *at, const struct kmeta *m, const struct kmeta_view *v)
 {
         struct kdbus_audit audit = {.sessionid = m->sessionid, .loginuid = m->loginuid};
 
         if (m->loginuid != UINT32_MAX)
-                audit.loginuid = meta_view_uid(v, m->loginuid);
+                audit.loginuid = kmeta_view_uid(v, m->loginuid);
         return item_put(at, KDBUS_ITEM_AUDIT, &audit, sizeof(audit));
 }
 
 /**
- * meta_write() - render metadata as items, in the order of the ABI
+ * kmeta_write() - render metadata as items, in the order of the ABI
  *
  * Return: where the next item goes.
  */
-void *meta_write(void *at, const struct meta *m, const struct meta_view *v, uint64_t mask)
+void *kmeta_write(void *at, const struct kmeta *m, const struct kmeta_view *v, uint64_t mask)
 {
         struct kdbus_creds creds;
         struct kdbus_pids pids;
