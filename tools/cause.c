@@ -48,6 +48,8 @@ static const char *const kinds[CAUSE_KINDS_] = {
         [CAUSE_MISDELIVERED] = "misdelivered",
         [CAUSE_DUPLICATED] = "duplicated",
         [CAUSE_REORDERED] = "reordered",
+        [CAUSE_TOTAL_ORDER] = "total-order",
+        [CAUSE_CAUSALITY] = "causality",
         [CAUSE_SENDER] = "sender",
         [CAUSE_CONTENTS] = "contents",
         [CAUSE_REFUSED] = "refused",
@@ -816,11 +818,41 @@ static int judge_changed(struct finder *f, struct item *item)
         return r;
 }
 
+/* broadcasts that one of both buses delivered against its promises */
+static int judge_order(struct finder *f, struct item *item)
+{
+        const struct transcript_entry *e = diff_entry(item->diff);
+        bool total = e->kind == TRANSCRIPT_ORDER;
+        char what[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
+        uint64_t other;
+
+        memcpy(&other, item->said.data, sizeof(other));
+        snprintf(what, sizeof(what), "%s:%s", side_name(item), called(f, item));
+        if (total)
+                snprintf(title, sizeof(title),
+                         "the %s delivers signal %s to two receivers in different orders",
+                         side_name(item), called(f, item));
+        else
+                snprintf(title, sizeof(title),
+                         "the %s delivers signal %s after a message that it prompted",
+                         side_name(item), called(f, item));
+        return put(f, item, total ? CAUSE_TOTAL_ORDER : CAUSE_CAUSALITY, what, title,
+                   say(&f->text, "message %llu after message %llu at %s",
+                       (unsigned long long)e->origin, (unsigned long long)other,
+                       peer_name(f, e->receiver)));
+}
+
 static int judge_event(struct finder *f, struct item *item)
 {
         const struct transcript_entry *e = diff_entry(item->diff);
         char title[CAUSE_TITLE_MAX];
 
+        if (e->kind == TRANSCRIPT_ORDER || e->kind == TRANSCRIPT_CAUSALITY)
+                return judge_order(f, item);
+        if (e->kind == TRANSCRIPT_SILENCE)
+                return put(f, item, CAUSE_NO_ANSWER, "ping",
+                           "the bus did not answer a question of the kit's own",
+                           say(&f->text, "at %s", peer_name(f, e->receiver)));
         if (e->kind == TRANSCRIPT_FDS)
                 return put(f, item, CAUSE_DESCRIPTORS, "count",
                            "the number of descriptors that arrive is not what the message says",

@@ -33,6 +33,8 @@ enum cause_kind {
         CAUSE_MISDELIVERED,    /* a message went to another peer */
         CAUSE_DUPLICATED,      /* a message arrives twice */
         CAUSE_REORDERED,       /* messages of one sender arrive in another order */
+        CAUSE_TOTAL_ORDER,     /* two receivers get two broadcasts in different orders */
+        CAUSE_CAUSALITY,       /* a message arrives before the signal that prompted it */
         CAUSE_SENDER,          /* the sender is not the true one */
         CAUSE_CONTENTS,        /* a field or an argument was changed */
         CAUSE_REFUSED,         /* only the candidate refuses it */

@@ -15,6 +15,7 @@
 #include "tools/message.h"
 #include "tools/meta.h"
 #include "tools/normal.h"
+#include "tools/order.h"
 #include "tools/replay.h"
 #include "tools/rewrite.h"
 #include "tools/sent.h"
@@ -26,6 +27,7 @@
 #define PATIENCE_NS UINT64_C(10000000) /* without progress, before something is taken for lost */
 #define PATIENCE_MIN_NS UINT64_C(1000000)
 #define STALL_MS 20000U
+#define PONG_NS UINT64_C(2000000000) /* without any progress, before a ping is taken for lost */
 #define GONE_POLLS 2000               /* of the bus, until it has noticed a disconnect */
 #define NOBODY UINT32_MAX
 #define N_EVENTS 64
@@ -47,6 +49,7 @@ struct replay {
         struct live_name *live; /* unique names of now */
         struct busconn watcher; /* a connection of our own, for questions */
         struct sent_table sent;
+        struct order order;
         struct buf scratch;
         int epoll, stand_in;
 
@@ -60,6 +63,7 @@ struct replay {
         uint64_t signals_first, signals_end;
 
         uint64_t start_ns, first_time_ns, progress_ns, patience_ns, shown_ns;
+        bool pings_forgotten; /* since there was progress */
         uint64_t step; /* goes up with all that makes the bus send something */
 };
 
@@ -302,10 +306,71 @@ static int got_from_bus(struct replay *r, struct actor *a, const uint8_t *msg,
         return write_down(r, a, msg, h, s, s && s->late ? TRANSCRIPT_LATE : TRANSCRIPT_BUS);
 }
 
+static bool rules_accept(const struct actor *a, const uint8_t *msg, const struct header *h)
+{
+        struct match_value values[BODY_ARGS_MAX];
+        struct match_query query = { .type = HEADER_SIGNAL, .args = values };
+        struct body_args args = { 0 };
+
+        if (!a->n_rules)
+                return false;
+        query.interface = (struct match_text){ header_text(msg, h->interface),
+                                               h->interface.len };
+        query.member = (struct match_text){ header_text(msg, h->member), h->member.len };
+        query.path = (struct match_text){ header_text(msg, h->path), h->path.len };
+        if (h->signature.off)
+                body_validate(header_text(msg, h->signature), h->signature.len, h->swap,
+                              msg + h->size, h->body_size, &args);
+        query.n_args = args.n;
+        for (size_t i = 0; i < args.n; i++)
+                values[i] = (struct match_value){ args.arg[i].type, args.arg[i].len,
+                                                  (const char *)msg + h->size +
+                                                          args.arg[i].off };
+        for (size_t i = 0; i < a->n_rules; i++)
+                if (match_rule_accepts(a->rules[i], &query))
+                        return true;
+        return false;
+}
+
+struct asking {
+        const struct replay *r;
+        const uint8_t *msg;
+        const struct header *h;
+};
+
+static bool asked_for(void *context, uint32_t sender)
+{
+        const struct asking *asking = context;
+
+        return sender < asking->r->n_actors &&
+               rules_accept(&asking->r->actors[sender], asking->msg, asking->h);
+}
+
+/* holds a message against those that came before it, from other senders too */
+static int check_order(struct replay *r, struct actor *a, const uint8_t *msg,
+                       const struct header *h, const struct sent *s)
+{
+        const struct order_message m = { s->index, s->sender,
+                                         h->type == HEADER_SIGNAL && !h->destination.off };
+        struct asking asking = { r, msg, h };
+        struct order_message other;
+        enum order_verdict verdict;
+        struct transcript_entry e = { .receiver = a->index, .sender = s->sender,
+                                      .origin = s->index, .method = s->method + 1 };
+
+        verdict = order_received(&r->order, a->index, &m, asked_for, &asking, &other);
+        if (!verdict)
+                return 0;
+        e.kind = verdict == ORDER_TOTAL ? TRANSCRIPT_ORDER : TRANSCRIPT_CAUSALITY;
+        e.key = UINT64_C(3) << 61 | s->index;
+        return transcript_put(&r->result->transcript, &e, &other.index, sizeof(other.index));
+}
+
 static int got_from_peer(struct replay *r, struct actor *a, const uint8_t *msg,
                          const struct header *h, uint32_t from, uint64_t now)
 {
         struct sent *s = NULL, *call;
+        int e;
 
         if (from != NOBODY) {
                 s = sent_find(&r->sent, from, h->serial);
@@ -316,6 +381,9 @@ static int got_from_peer(struct replay *r, struct actor *a, const uint8_t *msg,
                 s->delivered = true;
                 measure(r, s, false, now);
         }
+        e = s ? check_order(r, a, msg, h, s) : 0;
+        if (e)
+                return e;
         call = h->reply_serial ? sent_find(&r->sent, a->index, h->reply_serial) : NULL;
         if (call)
                 measure(r, call, true, now);
@@ -387,33 +455,6 @@ static bool is_settled(const struct replay *r, const struct op *op)
                                op->sent_as <= a->n_sent - a->n_unsettled);
 }
 
-static bool rules_accept(const struct actor *a, const struct op *op)
-{
-        struct match_value values[BODY_ARGS_MAX];
-        struct match_query query = { .type = HEADER_SIGNAL, .args = values };
-        struct body_args args = { 0 };
-        const struct header *h = &op->h;
-
-        if (!a->n_rules)
-                return false;
-        query.interface = (struct match_text){ header_text(op->data, h->interface),
-                                               h->interface.len };
-        query.member = (struct match_text){ header_text(op->data, h->member), h->member.len };
-        query.path = (struct match_text){ header_text(op->data, h->path), h->path.len };
-        if (h->signature.off)
-                body_validate(header_text(op->data, h->signature), h->signature.len, h->swap,
-                              op->data + h->size, h->body_size, &args);
-        query.n_args = args.n;
-        for (size_t i = 0; i < args.n; i++)
-                values[i] = (struct match_value){ args.arg[i].type, args.arg[i].len,
-                                                  (const char *)op->data + h->size +
-                                                          args.arg[i].off };
-        for (size_t i = 0; i < a->n_rules; i++)
-                if (match_rule_accepts(a->rules[i], &query))
-                        return true;
-        return false;
-}
-
 static void forget_signals(struct replay *r)
 {
         while (r->signals_first < r->signals_end) {
@@ -435,7 +476,7 @@ static int waits_for_signal(struct replay *r, struct actor *a, struct op *op, bo
                 struct op *signal = r->signals[i & (SIGNALS_SIZE - 1)];
 
                 if (signal->sender == a->index || is_settled(r, signal) ||
-                    !rules_accept(a, signal))
+                    !rules_accept(a, signal->data, &signal->h))
                         continue;
                 *waits = true;
                 if (!signal->sent_as)
@@ -869,6 +910,22 @@ static int probe(struct replay *r)
         return 0;
 }
 
+/* a ping without an answer is a fault of the bus; the next one serves as well */
+static int forget_pings(struct replay *r)
+{
+        int e = 0;
+
+        for (size_t i = 0; i < r->n_active && !e; i++) {
+                struct actor *a = &r->actors[r->active[i]];
+
+                if (!a->ping)
+                        continue;
+                a->ping = 0;
+                e = put_event(r, a, TRANSCRIPT_SILENCE);
+        }
+        return e;
+}
+
 static uint64_t stall_ns(const struct replay *r)
 {
         return (r->options->stall_ms ? r->options->stall_ms : STALL_MS) * UINT64_C(1000000);
@@ -897,6 +954,7 @@ static int wait_events(struct replay *r)
         for (int i = 0; !e && i < n; i++)
                 e = receive(r, &r->actors[events[i].data.u32]);
         now = now_ns();
+        r->pings_forgotten = r->pings_forgotten && !n;
         if (e || n || now - r->progress_ns < r->patience_ns)
                 return e;
         if (something_due_later(r, now)) {
@@ -905,7 +963,11 @@ static int wait_events(struct replay *r)
         }
         if (now - r->progress_ns > stall_ns(r))
                 return end_early(r, "the bus stopped answering", 0);
-        return probe(r);
+        if (now - r->progress_ns > PONG_NS && !r->pings_forgotten) {
+                r->pings_forgotten = true;
+                e = forget_pings(r);
+        }
+        return e ? e : probe(r);
 }
 
 static void show_progress(struct replay *r, bool at_end)
@@ -1078,6 +1140,8 @@ static int replay_init(struct replay *r)
         for (size_t i = 0; i < r->n_actors; i++)
                 actor_init(&r->actors[i], r->rec->peers[i], (uint32_t)i, &r->n_unsettled);
         e = sent_init(&r->sent);
+        if (!e)
+                e = order_init(&r->order, r->n_actors);
         if (e)
                 return e;
         r->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -1105,6 +1169,7 @@ static void replay_deinit(struct replay *r)
                 free(live);
         }
         sent_deinit(&r->sent);
+        order_deinit(&r->order);
         busconn_deinit(&r->watcher);
         buf_deinit(&r->scratch);
         closep(&r->epoll);

@@ -27,6 +27,9 @@ enum transcript_kind {
         TRANSCRIPT_MESSAGE,
         TRANSCRIPT_CLOSED,  /* the bus closed the receiver's connection */
         TRANSCRIPT_FDS,     /* fewer or more descriptors came than the message says */
+        TRANSCRIPT_SILENCE, /* no answer to one of the kit's own pings */
+        TRANSCRIPT_ORDER,   /* broadcasts in another order than another receiver got them */
+        TRANSCRIPT_CAUSALITY, /* a message before the one that prompted it */
 };
 
 enum {

@@ -220,6 +220,10 @@ static void play_round(uint32_t round)
         for (uint32_t i = 0; i < N_STEPS; i++) {
                 call_and_reply(i);
                 say(&service, HEADER_SIGNAL, NULL, INTERFACE, "Tick", 0, i);
+                if (i % 10 == 0)
+                        say(&ticks, HEADER_SIGNAL, both.name, INTERFACE, "Seen", 0, i);
+                if (i % 10 == 5)
+                        say(&client, HEADER_SIGNAL, NULL, INTERFACE, "Tack", 0, i);
                 if (i % 5 == 0)
                         say(&service, HEADER_SIGNAL, NULL, INTERFACE, "Tock", 0, i);
                 if (i % 20 == 0)
@@ -253,6 +257,8 @@ static void describe_start(void)
         meta("Rule", ticks.name, "type='signal',interface='" INTERFACE "',member='Tick'", NULL);
         meta("Rule", both.name, "type='signal',interface='" INTERFACE "',member='Tick'", NULL);
         meta("Rule", both.name, "type='signal',interface='" INTERFACE "',member='Tock'", NULL);
+        meta("Rule", ticks.name, "type='signal',interface='" INTERFACE "',member='Tack'", NULL);
+        meta("Rule", both.name, "type='signal',interface='" INTERFACE "',member='Tack'", NULL);
         meta("Rule", both.name, "type='signal',member='NameOwnerChanged'", NULL);
 }
 
