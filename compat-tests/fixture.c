@@ -180,7 +180,8 @@ void bus_fail(const struct bus *bus, const char *format, ...)
         if (vasprintf(&text, format, ap) < 0)
                 abort();
         va_end(ap);
-        ck_abort_msg("%s%s%s", text, *log ? "\n   the daemon's output:\n" : "", log);
+        ck_abort_msg("%.1000s%s%.2500s", text, /* Check takes 4096 bytes */
+                     *log ? "\n   the daemon's output:\n" : "", log);
         abort();
 }
 

@@ -210,7 +210,7 @@ void bus_set_limits(struct bus *bus, struct limit_table *table)
 {
         const struct limit_set *common = limit_table_common(table);
 
-        bus->limits = common->limits;
+        limits_replace(&bus->limits, &common->limits);
         memcpy(bus->limit_origin, common->origin, sizeof(bus->limit_origin));
         limit_table_ref(table);
         limit_table_unref(bus->limit_table);

@@ -68,6 +68,14 @@ void limits_init(struct limits *limits)
                 *limit_at(limits, i) = descriptions[i].preset;
 }
 
+void limits_replace(struct limits *to, const struct limits *from)
+{
+        struct limits values = *from;
+
+        for (size_t i = 0; i < LIMITS_N; i++)
+                __atomic_store_n(limit_at(to, i), *limit_at(&values, i), __ATOMIC_RELAXED);
+}
+
 const struct limit_description *limit_describe(size_t index)
 {
         return &descriptions[index];

@@ -71,6 +71,17 @@ void limits_init(struct limits *limits);
 const struct limit_description *limit_describe(size_t index);
 int limit_find(size_t *index, const char *name);
 
+/*
+ * A bus's limits are replaced under its guard. limit_get() is for whoever reads one without it; it
+ * sees the old value or the new one.
+ */
+static inline uint64_t limit_get(const uint64_t *limit)
+{
+        return __atomic_load_n(limit, __ATOMIC_RELAXED);
+}
+
+void limits_replace(struct limits *to, const struct limits *from);
+
 /* limit_at() - the value with the number @index */
 static inline uint64_t *limit_at(struct limits *limits, size_t index)
 {

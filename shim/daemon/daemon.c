@@ -125,7 +125,7 @@ static void report(const struct busconfig *config)
 /* How often to look for calls whose time is up: late by an eighth of it at most. */
 static uint64_t expire_usec(const struct daemon *d)
 {
-        uint64_t eighth = d->bus.limits.reply_timeout / 8 * 1000;
+        uint64_t eighth = limit_get(&d->bus.limits.reply_timeout) / 8 * 1000;
 
         return MAX((uint64_t)5000, MIN(eighth, (uint64_t)1000000));
 }

@@ -58,7 +58,6 @@ void listeners_deinit(struct listeners *all)
 {
         struct listener *l, *next;
 
-        timer_clear(&all->resume);
         cds_list_for_each_entry_safe(l, next, &all->list, link) {
                 cds_list_del(&l->link);
                 listener_free(l, all->keep_files);
@@ -452,12 +451,14 @@ static void resume_all(struct timer *timer, struct turn *turn)
 
 static bool may_accept(struct listeners *all)
 {
-        if (atomic_load(&all->bus->n_incomplete) < all->bus->limits.max_incomplete_connections)
+        uint64_t max = limit_get(&all->bus->limits.max_incomplete_connections);
+
+        if (atomic_load(&all->bus->n_incomplete) < max)
                 return true;
         log_limited(LOG_WARNING, "incomplete", 0,
                     "too many connections have not said Hello yet: waiting with new ones "
                     "(max_incomplete_connections=%llu)",
-                    (unsigned long long)all->bus->limits.max_incomplete_connections);
+                    (unsigned long long)max);
         return false;
 }
 
@@ -508,6 +509,7 @@ void listeners_stop(struct listeners *all)
 {
         struct listener *l;
 
+        timer_clear(&all->resume);
         cds_list_for_each_entry(l, &all->list, link)
                 watch_stop(&l->watch);
 }
