@@ -65,10 +65,10 @@ void conn_end(struct conn *conn, struct turn *turn, const char *reason)
         client_disconnect(turn, client);
         turn_commit(turn);
         turn_release(turn);
-        if (peer_is_shared(&client->peer)) { /* else the socket is closed right now */
-                watch_stop(&conn->watch);
+        /* also if it is closed right now: a child between fork and exec may have it still */
+        watch_stop(&conn->watch);
+        if (peer_is_shared(&client->peer))
                 shutdown(conn->fd, SHUT_RDWR);
-        }
         client_unref(client);
 }
 
@@ -92,9 +92,9 @@ static const char *keep_fds(struct conn *conn, const int *fds, size_t n, struct 
         memcpy(more + conn->in.n_fds, fds, n * sizeof(int));
         conn->in.fds = more;
         conn->in.n_fds += n;
-        if (conn->in.n_fds > limits->max_message_unix_fds + MAX_FDS)
+        if (conn->in.n_fds > limit_get(&limits->max_message_unix_fds) + MAX_FDS)
                 return "descriptors pile up that no message claims";
-        timer_set(&conn->timer, conn->watch.poller, limits->pending_fd_timeout * 1000);
+        timer_set(&conn->timer, conn->watch.poller, limit_get(&limits->pending_fd_timeout) * 1000);
         return NULL;
 }
 
@@ -538,6 +538,7 @@ static int conn_start(struct conn *conn, struct turn *turn, struct poller *polle
                 .challenge = conn->config->challenge,
                 .ctx = conn->config->challenge_ctx,
         };
+        uint64_t auth_timeout = limit_get(&turn->bus->limits.auth_timeout);
         int r;
 
         conn->auth = malloc(sizeof(*conn->auth));
@@ -549,8 +550,8 @@ static int conn_start(struct conn *conn, struct turn *turn, struct poller *polle
         if (r)
                 return error_fold(r);
         conn->timer.fn = conn_timeout;
-        if (turn->bus->limits.auth_timeout != LIMIT_NEVER)
-                timer_set(&conn->timer, poller, turn->bus->limits.auth_timeout * 1000);
+        if (auth_timeout != LIMIT_NEVER)
+                timer_set(&conn->timer, poller, auth_timeout * 1000);
         return 0;
 }
 
