@@ -24,7 +24,8 @@ struct activator {
         bool stopped;
 
         struct environment environment;
-        struct environment untold; /* what systemd is to hear once it is there */
+        struct environment untold; /* what systemd is to hear once it is there, if @tell */
+        bool tell;                 /* even if it is nothing */
 
         struct cds_list_head pending; /* activations, oldest first */
         size_t n_waiters;

@@ -51,18 +51,20 @@ void systemd_begin(struct turn *turn, struct activation *a, struct client *who)
                 ask(turn, a, systemd);
 }
 
-static void set_environment(struct turn *turn, char *const *entries, struct client *systemd)
+/* As the reference does, the destination is the name only if it was waited for. */
+static void set_environment(struct turn *turn, char *const *entries, const char *destination,
+                            struct client *systemd)
 {
         struct writer w;
 
         notice_begin(&w, turn, HEADER_CALL, NULL);
-        writer_field(&w, FIELD_DESTINATION, SYSTEMD_NAME);
+        writer_field(&w, FIELD_DESTINATION, destination);
         writer_field(&w, FIELD_PATH, MANAGER_PATH);
         writer_field(&w, FIELD_INTERFACE, MANAGER_INTERFACE);
         writer_field(&w, FIELD_MEMBER, "SetEnvironment");
         writer_body(&w, "as");
         writer_open(&w, 'a', NULL);
-        for (; *entries; entries++)
+        for (; entries && *entries; entries++)
                 writer_string(&w, *entries);
         writer_close(&w);
         notice_send(&w, turn, systemd);
@@ -73,19 +75,21 @@ int systemd_update_environment(struct turn *turn, struct activator *activator,
 {
         struct client *systemd = find_systemd(turn->bus);
 
-        if (!systemd)
-                return error_fold(environment_merge(&activator->untold, entries));
-        if (*entries)
-                set_environment(turn, entries, systemd);
-        return 0;
+        if (systemd) {
+                set_environment(turn, entries, systemd->name, systemd);
+                return 0;
+        }
+        activator->tell = true;
+        return error_fold(environment_merge(&activator->untold, entries));
 }
 
 void systemd_arrived(struct turn *turn, struct activator *activator, struct client *systemd)
 {
         struct activation *a;
 
-        if (activator->untold.n)
-                set_environment(turn, activator->untold.entry, systemd);
+        if (activator->tell)
+                set_environment(turn, activator->untold.entry, SYSTEMD_NAME, systemd);
+        activator->tell = false;
         environment_deinit(&activator->untold);
         cds_list_for_each_entry(a, &activator->pending, link)
                 if (a->state == ACTIVATION_UNASKED || a->state == ACTIVATION_ASKED)

@@ -80,7 +80,7 @@ bool activator_has_helper(const struct activator *activator);
 
 /**
  * activator_update_environment() - variables for services from now on, and for systemd
- * @entries:    "NAME=value" texts, ends in NULL
+ * @entries:    "NAME=value" texts, ends in NULL; NULL for none
  *
  * Return:      0, or -ENOMEM and nothing changed.
  */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include "shim/bus/activate.h"
 #include "shim/bus/log.h"
@@ -151,11 +152,39 @@ static void report_service(void *arg, const struct service_problem *problem)
                          problem->skipped ? ": it is left out" : "");
 }
 
+/*
+ * The directory for transient services is made, as others expect to find it: @path is
+ * <runtime directory>/dbus-1/services. Without a runtime directory of ours there is none.
+ */
+static void make_transient_dir(const char *path)
+{
+        _cleanup_(freep) char *copy = strdup(path);
+        struct stat st;
+        char *last, *middle;
+
+        last = copy ? strrchr(copy, '/') : NULL;
+        middle = last ? memrchr(copy, '/', last - copy) : NULL;
+        if (!middle)
+                return;
+        *middle = 0;
+        if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+                return;
+        *middle = '/';
+        *last = 0;
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+                return;
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                log_line(LOG_WARNING, "%s cannot be made: %m", path);
+}
+
 static int apply_services(struct daemon *d, const struct busconfig *config)
 {
         _cleanup_(service_table_freep) struct service_table *table = NULL;
         int r;
 
+        for (size_t i = 0; i < config->n_servicedirs; i++)
+                if (config->servicedirs[i].flags & SERVICE_DIR_UNWATCHED)
+                        make_transient_dir(config->servicedirs[i].path);
         r = service_table_new(&table, report_service, NULL);
         for (size_t i = 0; !r && i < config->n_servicedirs; i++)
                 r = service_table_add_dir(table, config->servicedirs[i].path,

@@ -65,7 +65,7 @@ void driver_update_activation_environment(struct call *call)
                 return;
         }
         r = read_variables(&env, &call->args);
-        if (!r && env.n)
+        if (!r)
                 r = activator_update_environment(activator, call->turn, env.entry);
         if (r)
                 driver_error(call, OUTCOME_NO_MEMORY, "Not enough memory");
