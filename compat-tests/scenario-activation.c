@@ -19,6 +19,12 @@
 #define CALL             "call com.example.If.Echo to=" S
 #define LOOK             "a: RequestName su com.example.Unrelated 0 -> u 1"
 
+/* a helper that ends with the status that is the last element of the name */
+#define HELPER           "<servicehelper>/bin/sh -c 'exit $(echo $1 | tr -dc 0-9)' x</servicehelper>"
+#define HELPED_FILE(n)   "services/com.example.S" #n ".service", \
+                         "[D-BUS Service]\nName=com.example.S" #n "\nExec=/bin/true\nUser=root\n"
+#define HELPED(n, error) "a: StartServiceByName su com.example.S" #n " 0 -> error " error
+
 static const struct scenario scenarios[] = {
         { "StartServiceByName starts a service and says started",
           TALK("a: " START " -> u 1", "a: NameHasOwner s " S " -> b 1", "a: " CALL " -> s Echo"),
@@ -184,6 +190,102 @@ static const struct scenario scenarios[] = {
           .options = { .no_fd_check = true, .extra = "<servicedir>${dir}/second</servicedir>",
                        .files = (const char *const[]){ FILE_OF(S, "/bin/false"), "second/" S
                        ".service", "[D-BUS Service]\nName=" S "\nExec=" SERVE "\n", NULL } } },
+        { "the answer to StartServiceByName comes after NameOwnerChanged",
+          TALK("a: AddMatch s member='NameOwnerChanged',arg0='" S "' ->",
+               "a: StartServiceByName label=s su " S " 0", LOOK, "b: RequestName su " S " 0 -> u 1",
+               "a? signal NameOwnerChanged sss " S " `` $b", "a? return reply=s u 1"),
+          SERVICE("${service} sleep 10000") },
+        { "messages of several callers are delivered in the order in which they came",
+          TALK("a: call x.y.One to=" S, "a: GetId -> s *", "b: call x.y.Two to=" S, "b: GetId -> s *",
+               "a: signal x.y.Three to=" S, "a: GetId -> s *", "s: RequestName su " S " 0",
+               "s? signal NameAcquired", "s? call One from=a", "s? call Two from=b",
+               "s? signal Three from=a", "s? return u 1"), SERVICE("${service} sleep 10000") },
+        { "descriptors wait with their message",
+          TALK("a: call x.y.Take to=" S " fds=2 attach=2 hh 0 1", "a: GetId -> s *",
+               "s: RequestName su " S " 0", "s? signal NameAcquired", "s? call Take fds=2",
+               "s? return u 1"), SERVICE("${service} sleep 10000") },
+        { "a call that waits has no reply slot yet: its sender may use the serial again",
+          TALK("a: call x.y.One to=" S " serial=77", "a: call x.y.Two to=" S " serial=78",
+               "s: RequestName su " S " 0", "s? signal NameAcquired", "s? call One", "s? call Two",
+               "s? return u 1"), SERVICE("${service} sleep 10000") },
+        { "what policy forbids to send starts nothing",
+          TALK("a: " CALL " -> error AccessDenied", "a: GetId -> s *", "a? nothing"),
+          .options = { .policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                       "<allow own=\"*\"/><deny send_destination=\"" S "\"/>",
+                       .files = (const char *const[]){ FILE_OF(S, SERVE), NULL } } },
+        { "a rule for a prefix of the name forbids the start too",
+          TALK("a: " CALL " -> error AccessDenied"),
+          .options = { .policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                       "<allow own=\"*\"/><deny send_destination_prefix=\"com.example\"/>",
+                       .files = (const char *const[]){ FILE_OF(S, SERVE), NULL } } },
+        { "StartServiceByName is not bound by the rules for the service",
+          TALK("a: " START " -> u 1"),
+          .options = { .policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                       "<allow own=\"*\"/><deny send_destination=\"" S "\"/>", .no_fd_check = true,
+                       .files = (const char *const[]){ FILE_OF(S, SERVE), NULL } } },
+        { "policy is asked again on delivery, with what the service then is",
+          TALK("a: " CALL, "a: call x.y.Fine to=" S, "a: GetId -> s *", "b: RequestName su " S " 0",
+               "a? error AccessDenied", "b? signal NameAcquired", "b? call Fine", "b? return u 1"),
+          .options = { .policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                       "<allow own=\"*\"/><deny receive_interface=\"com.example.If\"/>",
+                       .no_fd_check = true,
+                       .files = (const char *const[]){ FILE_OF(S, "${service} sleep 10000"), NULL } } },
+        { "a name without a service is ServiceUnknown, whatever the rules for it",
+          TALK("a: call x.y.Z to=com.example.None -> error ServiceUnknown"),
+          .options.policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                            "<deny send_destination=\"com.example.None\"/>" },
+        { "the limit of waiting requests comes before everything else",
+          TALK("b: RequestName su " S " 0 -> u 1", "a: " START " -> error LimitsExceeded",
+               "a: StartServiceByName su com.example.None 0 -> error LimitsExceeded"),
+          LIMITED("max_pending_service_starts=0", "/bin/true") },
+        { "a caller that goes makes room for other requests",
+          TALK("a: StartServiceByName su " S " 0", "a: GetId -> s *", "b: " START
+               " -> error LimitsExceeded", "a! close", "b: StartServiceByName label=s su " S " 0",
+               "ref(room-of-the-gone) b? error LimitsExceeded reply=s",
+               "new(room-of-the-gone) b? nothing"), LIMITED("max_pending_service_starts=1", "${service} sleep 10000") },
+        { "a reply to nobody starts nothing",
+          TALK("b: GetId -> s *", "a: return to=" S " reply=77",
+               "ref(reply-starts) a? error Spawn.ChildExited", "new(reply-starts) a? nothing"),
+          SERVICE("/bin/false") },
+        { "an Exec that is empty is Spawn.ExecFailed",
+          TALK("a: " START " -> error Spawn.ExecFailed"), SERVICE("") },
+        { "an Exec with an open quote is InvalidArgs",
+          TALK("a: " START " -> error InvalidArgs"), SERVICE("${service} 'a") },
+        { "a file that cannot be executed is Spawn.ExecFailed",
+          TALK("a: " START " -> error Spawn.ExecFailed"), SERVICE("/etc/passwd") },
+        { "calls still waiting when the bus ends",
+          TALK("a: " CALL, "a: GetId -> s *", "@ signal 15",
+               "new(end-of-waiting) a? error Failed", "a? closed"),
+          SERVICE("${service} sleep 500") },
+        { "the service has the bus's group and session, no blocked signals, and ignores SIGPIPE",
+          TALK("a: " START " -> error Spawn.ChildSignaled"),
+          SERVICE("/bin/sh -c 'set -- $(cut -d\" \" -f5,6 /proc/$$/stat) $(cut -d\" \" -f5,6 "
+                  "/proc/$PPID/stat); test $1 = $3 && test $2 = $4 && grep -q \"SigBlk:.0*$\" "
+                  "/proc/$$/status && grep -q \"SigIgn:.*1[0-9a-f][0-9a-f][0-9a-f]$\" "
+                  "/proc/$$/status && kill -9 $$'") },
+        { "a helper's exit statuses have their errors",
+          TALK(HELPED(1, "Spawn.ChildExited"), HELPED(2, "NoMemory"), HELPED(3, "Spawn.ConfigInvalid"),
+               HELPED(4, "Spawn.FailedToSetup"), HELPED(5, "Spawn.ServiceNotValid"),
+               HELPED(6, "Spawn.ServiceNotFound"), HELPED(7, "Spawn.PermissionsInvalid"),
+               HELPED(8, "Spawn.PermissionsInvalid"), HELPED(9, "Spawn.ExecFailed"),
+               HELPED(10, "InvalidArgs"), HELPED(11, "Spawn.ChildSignaled"),
+               HELPED(12, "Spawn.ChildExited"), HELPED(99, "Spawn.ChildExited")),
+          .options = { .extra = HELPER, .files = (const char *const[]){
+                       HELPED_FILE(1), HELPED_FILE(2), HELPED_FILE(3), HELPED_FILE(4), HELPED_FILE(5),
+                       HELPED_FILE(6), HELPED_FILE(7), HELPED_FILE(8), HELPED_FILE(9), HELPED_FILE(10),
+                       HELPED_FILE(11), HELPED_FILE(12), HELPED_FILE(99), NULL } } },
+        { "a helper is needed for every service, and each needs a user",
+          TALK("a: " START " -> error Spawn.FileInvalid"),
+          .options = { .extra = HELPER, .files = (const char *const[]){ FILE_OF(S, SERVE), NULL } } },
+        { "a helper gets the name, and the bus's environment",
+          TALK("a: " START " -> error Spawn.ServiceNotFound"),
+          .options = { .extra = "<servicehelper>/bin/sh -c 'test $1 = " S " || exit 7; "
+                       "test -n \"$DBUS_STARTER_ADDRESS\" || exit 8; exit 6' x</servicehelper>",
+                       .files = (const char *const[]){ FILE_OF(S, SERVE "\nUser=root"), NULL } } },
+        { "a helper that is missing is Spawn.ExecFailed",
+          TALK("a: " START " -> error Spawn.ExecFailed"),
+          .options = { .extra = "<servicehelper>/nonexistent</servicehelper>",
+                       .files = (const char *const[]){ FILE_OF(S, SERVE "\nUser=root"), NULL } } },
         { "a service directory that is missing does not matter",
           TALK("a: GetId -> s *"), .options.extra = "<servicedir>/nonexistent</servicedir>" },
 };
