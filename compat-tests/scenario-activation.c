@@ -261,8 +261,8 @@ static const struct scenario scenarios[] = {
           TALK("a: " START " -> error Spawn.ChildSignaled"),
           SERVICE("/bin/sh -c 'set -- $(cut -d\" \" -f5,6 /proc/$$/stat) $(cut -d\" \" -f5,6 "
                   "/proc/$PPID/stat); test $1 = $3 && test $2 = $4 && grep -q \"SigBlk:.0*$\" "
-                  "/proc/$$/status && grep -q \"SigIgn:.*1[0-9a-f][0-9a-f][0-9a-f]$\" "
-                  "/proc/$$/status && kill -9 $$'") },
+                  "/proc/self/status && grep -q \"SigIgn:.*1[0-9a-f][0-9a-f][0-9a-f]$\" "
+                  "/proc/self/status && kill -9 $$'") },
         { "a helper's exit statuses have their errors",
           TALK(HELPED(1, "Spawn.ChildExited"), HELPED(2, "NoMemory"), HELPED(3, "Spawn.ConfigInvalid"),
                HELPED(4, "Spawn.FailedToSetup"), HELPED(5, "Spawn.ServiceNotValid"),
