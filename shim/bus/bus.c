@@ -219,18 +219,27 @@ void bus_set_limits(struct bus *bus, struct limit_table *table)
 
 int bus_set_policy(struct bus *bus, struct policy *policy)
 {
-        struct policy_list *list;
+        size_t n = HASH_COUNT(bus->clients), i = 0;
+        struct policy_list **lists;
         struct client *client;
-        int r;
+        int r = 0;
 
-        for (client = bus->clients; client; client = client->hh.next) {
+        lists = calloc(n + 1, sizeof(*lists));
+        if (!lists)
+                return error_origin(-ENOMEM);
+        for (client = bus->clients; !r && client; client = client->hh.next) {
                 client->at_console = sits_at_console(bus, policy, client);
-                r = judge_by(&list, policy, client);
-                if (r)
-                        return error_fold(r);
-                policy_list_unref(client->policy);
-                client->policy = list;
+                r = judge_by(&lists[i++], policy, client);
         }
+        for (i = 0, client = bus->clients; !r && client; client = client->hh.next, i++) {
+                policy_list_unref(client->policy);
+                client->policy = steal(&lists[i]);
+        }
+        for (i = 0; i < n; i++)
+                policy_list_unref(lists[i]);
+        free(lists);
+        if (r)
+                return error_fold(r);
         policy_ref(policy);
         policy_unref(bus->policy);
         bus->policy = policy;

@@ -104,6 +104,7 @@ int environment_inherit(struct environment *env)
         static const char *const ours[] = {
                 "LISTEN_FDS",    "LISTEN_PID",    "LISTEN_FDNAMES", "LISTEN_PIDFDID",
                 "NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM",
+                "SYSTEMD_NSS_BYPASS_BUS", "SYSTEMD_NSS_DYNAMIC_BYPASS",
         };
         int r;
 

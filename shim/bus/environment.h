@@ -31,6 +31,6 @@ int environment_merge(struct environment *env, char *const *from);
  * environment_inherit() - what this process was started with, for its children
  *
  * Left out is what systemd says to this very process: sockets passed, where to notify, invocation,
- * journal stream.
+ * journal stream, and not to look for users on the bus.
  */
 int environment_inherit(struct environment *env);

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "bus-core/util/error.h"
-#include "shim/daemon/busconfig.h"
+#include "shim/daemon/busconfig-private.h"
 
 static void print_text(FILE *out, const char *what, const char *text)
 {
@@ -87,20 +87,27 @@ static void print_limits(FILE *out, const struct busconfig *config)
         }
 }
 
+/* busconfig_describe_override() - all but where it stands; cut to fit */
+void busconfig_describe_override(const struct limit_override *o, char *buf, size_t size)
+{
+        char user[32] = "";
+
+        if (o->has_user)
+                snprintf(user, sizeof(user), " user %u", (unsigned int)o->user);
+        snprintf(buf, size, "%s %" PRIu64 " %s for%s%s%s%s%s", limit_describe(o->limit)->name,
+                 o->value, limit_describe(o->limit)->unit, user, o->unit ? " unit " : "",
+                 o->unit ? o->unit : "", o->executable ? " executable " : "",
+                 o->executable ? o->executable : "");
+}
+
 static void print_overrides(FILE *out, const struct busconfig *config)
 {
         const struct limit_override *o;
+        char text[BUSCONFIG_TEXT_MAX];
 
         for (o = config->overrides; o < config->overrides + config->n_overrides; ++o) {
-                fprintf(out, "limit %s %" PRIu64 " %s for", limit_describe(o->limit)->name,
-                        o->value, limit_describe(o->limit)->unit);
-                if (o->has_user)
-                        fprintf(out, " user %u", (unsigned int)o->user);
-                if (o->unit)
-                        fprintf(out, " unit %s", o->unit);
-                if (o->executable)
-                        fprintf(out, " executable %s", o->executable);
-                fprintf(out, " (%s:%u)\n", o->origin.file, o->origin.line);
+                busconfig_describe_override(o, text, sizeof(text));
+                fprintf(out, "limit %s (%s:%u)\n", text, o->origin.file, o->origin.line);
         }
 }
 

@@ -11,6 +11,8 @@
 
 #include "shim/daemon/busconfig.h"
 
+#define BUSCONFIG_TEXT_MAX 512 /* an explanation */
+
 /* ---- busconfig-value.c ---- */
 
 int busconfig_new(struct busconfig **configp);
@@ -25,7 +27,12 @@ int busconfig_note_add(struct busconfig_note **v, size_t *n, const char *file, u
 int busconfig_note_set(struct busconfig_note *note, const char *file, unsigned int line,
                        const char *text);
 
+int busconfig_add_text(struct busconfig *config, const char *path, const char *data, size_t n);
 int busconfig_add_override(struct busconfig *config, const struct limit_override *override);
+
+/* ---- busconfig-print.c ---- */
+
+void busconfig_describe_override(const struct limit_override *override, char *buf, size_t size);
 
 /* ---- busconfig-limit.c ---- */
 
@@ -35,8 +42,6 @@ int busconfig_limit(struct busconfig *config, const char *path, unsigned int lin
                     const char *data, bool ask_userdb);
 
 /* ---- busconfig-rule.c ---- */
-
-#define BUSCONFIG_TEXT_MAX 512 /* an explanation */
 
 enum {
         RULE_E_INVALID = 1, /* the attributes make no rule; the text says why */

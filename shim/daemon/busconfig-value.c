@@ -159,6 +159,27 @@ int busconfig_add_association(struct busconfig *config, const char *own, const c
         return 0;
 }
 
+/* busconfig_add_text() - keep a file as it was read */
+int busconfig_add_text(struct busconfig *config, const char *path, const char *data, size_t n)
+{
+        struct busconfig_text *grown;
+
+        grown = reallocarray(config->texts, config->n_texts + 1, sizeof(*grown));
+        if (!grown)
+                return error_origin(-ENOMEM);
+        config->texts = grown;
+        grown += config->n_texts;
+        *grown = (struct busconfig_text){ strdup(path), malloc(n + 1), n };
+        if (!grown->path || !grown->data) {
+                free(grown->path);
+                free(grown->data);
+                return error_origin(-ENOMEM);
+        }
+        memcpy(grown->data, data, n);
+        ++config->n_texts;
+        return 0;
+}
+
 /* busconfig_add_override() - its texts are copied, but for that of its origin */
 int busconfig_add_override(struct busconfig *config, const struct limit_override *override)
 {
@@ -216,6 +237,11 @@ struct busconfig *busconfig_free(struct busconfig *config)
                 free(config->associations[i].context);
         }
         free(config->associations);
+        for (i = 0; i < config->n_texts; ++i) {
+                free(config->texts[i].path);
+                free(config->texts[i].data);
+        }
+        free(config->texts);
         for (i = 0; i < config->n_overrides; ++i) {
                 free((char *)config->overrides[i].unit);
                 free((char *)config->overrides[i].executable);
@@ -308,6 +334,8 @@ int busconfig_merge(struct busconfig *into, struct busconfig *from)
                 r = ARRAY_MOVE(into, from, associations);
         if (!r)
                 r = ARRAY_MOVE(into, from, overrides);
+        if (!r)
+                r = ARRAY_MOVE(into, from, texts);
         if (!r)
                 r = servicedirs_move(into, from);
         if (!r)

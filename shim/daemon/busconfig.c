@@ -43,11 +43,13 @@ struct reader {
         struct reader *parent;       /* the file that includes this one */
         struct busconfig *config;    /* what this file says; merged into the parent's at its end */
         struct busconfig_note *error; /* why reading failed: one for all files */
+        const struct busconfig *last; /* the last good configuration, or NULL */
         const char *path;            /* config->files[0] */
         unsigned int flags;
         unsigned int depth;
         dev_t dev;
         ino_t ino;
+        bool is_null; /* a link to /dev/null */
 
         XML_Parser xml;
         int r; /* why expat was stopped */
@@ -506,7 +508,7 @@ static int include_entry(struct reader *rd, const char *dir, const char *name)
                 path = NULL;
                 return error_origin(-ENOMEM);
         }
-        return include_file(rd, path, true, true);
+        return include_file(rd, path, false, true);
 }
 
 static int text_includedir(struct reader *rd, const char *text)
@@ -749,7 +751,8 @@ static int load(struct reader *rd, char **datap, size_t *np)
         }
         rd->dev = st.st_dev;
         rd->ino = st.st_ino;
-        if (!S_ISREG(st.st_mode) && !is_dev_null(&st))
+        rd->is_null = is_dev_null(&st);
+        if (!S_ISREG(st.st_mode) && !rd->is_null)
                 return refuse(rd, "is not a regular file");
         if (st.st_size > FILE_BYTES_MAX)
                 return refuse(rd, "is larger than %d bytes", FILE_BYTES_MAX);
@@ -767,6 +770,7 @@ static int reader_init(struct reader *rd, struct reader *parent, const char *pat
         if (parent) {
                 rd->error = parent->error;
                 rd->flags = parent->flags;
+                rd->last = parent->last;
                 rd->depth = parent->depth + 1;
         }
         r = busconfig_new(&rd->config);
@@ -808,9 +812,28 @@ static int read_file(struct reader *rd, bool may_be_empty)
                 return r;
         if (is_circular(rd))
                 return refuse(rd, "includes itself");
-        if (!n && may_be_empty)
-                return 0;
-        return parse(rd, data, n);
+        if (n || !may_be_empty)
+                r = parse(rd, data, n);
+        else if (!rd->is_null)
+                r = warn(rd, "the file is empty");
+        if (!r && rd->parent && (rd->flags & BUSCONFIG_KEEP))
+                r = busconfig_add_text(rd->config, rd->path, data, n);
+        return r;
+}
+
+/* the text of a file when it was good */
+static const struct busconfig_text *last_text(const struct reader *rd)
+{
+        const struct reader *up;
+        size_t i;
+
+        for (up = rd->parent; up; up = up->parent)
+                if (strcmp(up->path, rd->path) == 0)
+                        return NULL;
+        for (i = 0; rd->last && i < rd->last->n_texts; ++i)
+                if (strcmp(rd->last->texts[i].path, rd->path) == 0)
+                        return &rd->last->texts[i];
+        return NULL;
 }
 
 /* put the including file into a note on an included one */
@@ -848,6 +871,31 @@ static int leave_out(struct reader *rd, struct reader *child, bool silent)
         return error_fold(r);
 }
 
+/* a file is bad now, but was good: it stays as it was. BUSCONFIG_E_* if it was not. */
+static int include_last(struct reader *rd, const char *path)
+{
+        _cleanup_(reader_deinit) struct reader child = { 0 };
+        const struct busconfig_text *text;
+        struct busconfig *config = rd->config;
+        char why[2 * BUSCONFIG_TEXT_MAX];
+        int r;
+
+        r = reader_init(&child, rd, path);
+        if (r)
+                return error_fold(r);
+        text = last_text(&child);
+        if (!text)
+                return BUSCONFIG_E_INVALID;
+        snprintf(why, sizeof(why), "%s: what it said before still holds", rd->error->text);
+        r = busconfig_note_add(&config->warnings, &config->n_warnings, rd->error->file,
+                               rd->error->line, why);
+        if (!r && text->n)
+                r = parse(&child, text->data, text->n);
+        if (!r)
+                r = busconfig_add_text(child.config, path, text->data, text->n);
+        return r ? r : error_fold(busconfig_merge(config, child.config));
+}
+
 /**
  * include_file() - read another file as a part of this one
  * @ignore_missing: it need not exist. As for dbus-daemon, nor need the files it includes: if one
@@ -871,6 +919,11 @@ static int include_file(struct reader *rd, const char *path, bool ignore_missing
         itself = r == BUSCONFIG_E_MISSING && strcmp(rd->error->file, path) == 0;
         if (r == BUSCONFIG_E_MISSING && ignore_missing)
                 return leave_out(rd, &child, itself);
+        if (quarantine && r == BUSCONFIG_E_INVALID && rd->last) {
+                r = include_last(rd, path);
+                if (r <= 0)
+                        return r;
+        }
         if (quarantine)
                 return leave_out(rd, &child, false);
         return add_includer(rd) < 0 ? error_origin(-ENOMEM) : r;
@@ -902,12 +955,24 @@ static int finish(struct reader *rd, struct busconfig **configp)
 int busconfig_read(struct busconfig **configp, const char *path, unsigned int flags,
                    struct busconfig_note *error)
 {
+        return error_fold(busconfig_read_again(configp, NULL, path, flags, error));
+}
+
+/**
+ * busconfig_read_again() - the same, when there is a configuration already
+ * @last:       read with BUSCONFIG_KEEP: a file that would be left out, but was good then, is taken
+ *              as it was; NULL: none
+ */
+int busconfig_read_again(struct busconfig **configp, const struct busconfig *last,
+                         const char *path, unsigned int flags, struct busconfig_note *error)
+{
         _cleanup_(reader_deinit) struct reader rd = { 0 };
         int r;
 
         r = reader_init(&rd, NULL, path);
         if (r)
                 return error_fold(r);
+        rd.last = last;
         rd.flags = flags;
         rd.error = error;
         r = read_file(&rd, false);

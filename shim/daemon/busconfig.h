@@ -10,6 +10,7 @@
  *                   directory is left out, and listed in `skipped` with line and reason;
  *                   with BUSCONFIG_LENIENT so is every other included file. A bad root file
  *                   fails, and leaves nothing behind.
+ *                   When it was good the last time, busconfig_read_again() takes it as it was.
  *                3. Every rule and limit knows the file and line it came from.
  *                4. Directories are read in sorted order.
  * Ours alone     <?lambus-limit name="max_names_per_connection" value="9" user="backup"?> is an
@@ -54,6 +55,12 @@ struct busconfig_association { /* <associate own= context=> of <selinux> */
         char *context;
 };
 
+struct busconfig_text { /* a file as it was read */
+        char *path;
+        char *data;
+        size_t n;
+};
+
 struct busconfig {
         char *type;          /* NULL: not given */
         char *user;          /* NULL: stay who we are */
@@ -86,6 +93,8 @@ struct busconfig {
         size_t n_dirs;
         struct busconfig_note *skipped; /* files left out, each with its reason */
         size_t n_skipped;
+        struct busconfig_text *texts; /* of included files that are good; BUSCONFIG_KEEP */
+        size_t n_texts;
         struct busconfig_note *warnings; /* things passed over in files that were taken */
         size_t n_warnings;
 };
@@ -97,11 +106,14 @@ enum { /* foreseen outcomes */
 
 enum {
         BUSCONFIG_LENIENT = 1 << 0, /* a bad <include>d file is left out like one in a directory */
+        BUSCONFIG_KEEP = 1 << 2,    /* keep the text of files, for busconfig_read_again() */
         BUSCONFIG_ALONE = 1 << 1,   /* no other file is read, and no user database asked */
 };
 
 int busconfig_read(struct busconfig **configp, const char *path, unsigned int flags,
                    struct busconfig_note *error);
+int busconfig_read_again(struct busconfig **configp, const struct busconfig *last,
+                         const char *path, unsigned int flags, struct busconfig_note *error);
 int busconfig_parse(struct busconfig **configp, const char *path, const char *data, size_t n,
                     unsigned int flags, struct busconfig_note *error);
 struct busconfig *busconfig_free(struct busconfig *config);
@@ -109,4 +121,11 @@ DEFINE_FREEP(struct busconfig, busconfig_free)
 void busconfig_note_deinit(struct busconfig_note *note);
 
 const char *busconfig_builtin(bool system);
+
+typedef void busconfig_change_fn(void *arg, const char *text);
+int busconfig_diff(const struct busconfig *from, const struct busconfig *to,
+                   busconfig_change_fn *fn, void *arg);
+int busconfig_diff_texts(const char *what, char **from, size_t n_from, char **to, size_t n_to,
+                         busconfig_change_fn *fn, void *arg);
+
 int busconfig_print(const struct busconfig *config, FILE *out);

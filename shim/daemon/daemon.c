@@ -6,11 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 
 #include "shim/bus/activate.h"
 #include "shim/bus/log.h"
-#include "shim/bus/service-file.h"
 #include "shim/daemon/console.h"
 #include "shim/daemon/daemon.h"
 #include "shim/daemon/service.h"
@@ -77,7 +75,7 @@ int daemon_init(struct daemon *d, const struct options *options)
                 .options = *options,
                 .signal_fd = -1,
                 .signals.fd = -1,
-                .inotify_fd = -1,
+                .places.fd = -1,
                 .changes.fd = -1,
                 .policy_events.fd = -1,
                 .seats.watch.fd = -1,
@@ -111,154 +109,6 @@ void daemon_deinit(struct daemon *d)
         free(d->pidfile);
         free(d->workers);
         closep(&d->tell);
-}
-
-static void report(const struct busconfig *config)
-{
-        for (size_t i = 0; i < config->n_skipped; i++)
-                log_line(LOG_WARNING, "%s line %u: %s: the file is left out",
-                         config->skipped[i].file, config->skipped[i].line, config->skipped[i].text);
-        for (size_t i = 0; i < config->n_warnings; i++)
-                log_line(LOG_WARNING, "%s line %u: %s", config->warnings[i].file,
-                         config->warnings[i].line, config->warnings[i].text);
-}
-
-/* How often to look for calls whose time is up: late by an eighth of it at most. */
-static uint64_t expire_usec(const struct daemon *d)
-{
-        uint64_t eighth = limit_get(&d->bus.limits.reply_timeout) / 8 * 1000;
-
-        return MAX((uint64_t)5000, MIN(eighth, (uint64_t)1000000));
-}
-
-static void expire(struct timer *timer, struct turn *turn)
-{
-        struct daemon *d = container_of(timer, struct daemon, expire);
-
-        turn_write(turn);
-        bus_expire_replies(turn, now_usec());
-        turn_commit(turn);
-        turn_release(turn);
-        timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
-}
-
-static void report_service(void *arg, const struct service_problem *problem)
-{
-        if (problem->line)
-                log_line(LOG_WARNING, "%s line %u: %s%s", problem->file, problem->line,
-                         problem->text, problem->skipped ? ": the file is left out" : "");
-        else
-                log_line(LOG_WARNING, "%s %s%s", problem->file, problem->text,
-                         problem->skipped ? ": it is left out" : "");
-}
-
-/*
- * The directory for transient services is made, as others expect to find it: @path is
- * <runtime directory>/dbus-1/services. Without a runtime directory of ours there is none.
- */
-static void make_transient_dir(const char *path)
-{
-        _cleanup_(freep) char *copy = strdup(path);
-        struct stat st;
-        char *last, *middle;
-
-        last = copy ? strrchr(copy, '/') : NULL;
-        middle = last ? memrchr(copy, '/', last - copy) : NULL;
-        if (!middle)
-                return;
-        *middle = 0;
-        if (stat(copy, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-                return;
-        *middle = '/';
-        *last = 0;
-        if (mkdir(copy, 0700) < 0 && errno != EEXIST)
-                return;
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-                log_line(LOG_WARNING, "%s cannot be made: %m", path);
-}
-
-static int apply_services(struct daemon *d, const struct busconfig *config)
-{
-        _cleanup_(service_table_freep) struct service_table *table = NULL;
-        int r;
-
-        for (size_t i = 0; i < config->n_servicedirs; i++)
-                if (config->servicedirs[i].flags & SERVICE_DIR_UNWATCHED)
-                        make_transient_dir(config->servicedirs[i].path);
-        r = service_table_new(&table, report_service, NULL);
-        for (size_t i = 0; !r && i < config->n_servicedirs; i++)
-                r = service_table_add_dir(table, config->servicedirs[i].path,
-                                          config->servicedirs[i].flags);
-        if (!r)
-                r = service_table_scan(table);
-        if (!r)
-                r = activator_configure(d->bus.activator, table, config->servicehelper);
-        if (r)
-                return error_fold(r);
-        table = NULL;
-        return 0;
-}
-
-static int apply_limits(struct daemon *d, const struct busconfig *config)
-{
-        _cleanup_(limit_table_unrefp) struct limit_table *table = NULL;
-        int r;
-
-        r = limit_table_new(&table, &config->limits, config->limit_origin);
-        for (size_t i = 0; !r && i < config->n_overrides; i++)
-                r = limit_table_append(table, &config->overrides[i]);
-        if (!r)
-                bus_set_limits(&d->bus, table);
-        return error_fold(r);
-}
-
-int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
-{
-        struct bus *bus = &d->bus;
-        int r;
-
-        r = bus_set_policy(bus, config->policy);
-        if (!r)
-                r = daemon_associate(d, config);
-        if (!r)
-                r = daemon_watch_console(d);
-        if (!r)
-                r = apply_limits(d, config);
-        if (!r)
-                r = apply_services(d, config);
-        if (r)
-                return error_fold(r);
-        d->expire.fn = expire;
-        if (config->limits.reply_timeout != LIMIT_NEVER)
-                timer_set(&d->expire, &d->workers[0].poller, expire_usec(d));
-        else
-                timer_clear(&d->expire);
-        report(config);
-        return 0;
-}
-
-int daemon_configure(struct daemon *d)
-{
-        struct busconfig_note note = BUSCONFIG_NOTE_NULL;
-        int r;
-
-        r = busconfig_read(&d->config, d->options.config_file, 0, &note);
-        if (r) {
-                fprintf(stderr, "Failed to start message bus: %s%s%s",
-                        note.file ? note.file : d->options.config_file, note.line ? " line " : "",
-                        note.line ? "" : ": ");
-                if (note.line)
-                        fprintf(stderr, "%u: ", note.line);
-                fprintf(stderr, "%s\n", note.text ? note.text : strerror(-r));
-                busconfig_note_deinit(&note);
-                return -EINVAL;
-        }
-        if (d->config->type) {
-                d->bus.type = strdup(d->config->type);
-                if (!d->bus.type)
-                        return error_origin(-ENOMEM);
-        }
-        return 0;
 }
 
 static unsigned int mechanisms(const struct busconfig *config)

@@ -18,6 +18,7 @@
 #include "shim/daemon/busconfig.h"
 #include "shim/daemon/listen.h"
 #include "shim/daemon/options.h"
+#include "shim/daemon/places.h"
 #include "shim/daemon/spawn.h"
 #include "shim/daemon/worker.h"
 #include "shim/kdbus/bridge.h"
@@ -27,6 +28,7 @@ struct daemon {
         struct options options;
         struct bus bus;
         struct busconfig *config;
+        bool fell_back; /* that is the built-in one, for the file is broken */
         struct cookie_ring cookies;
         struct listeners listeners;
         struct worker *workers;
@@ -37,7 +39,7 @@ struct daemon {
         struct bridge *kdbus; /* NULL unless asked for */
         int signal_fd;
         struct watch signals;
-        int inotify_fd;
+        struct places places;
         struct watch changes;
         struct watch policy_events; /* of a security module */
         struct { /* who is at the console (console.c) */
@@ -56,6 +58,13 @@ void daemon_deinit(struct daemon *d);
 int daemon_configure(struct daemon *d);
 int daemon_listen(struct daemon *d);
 int daemon_serve(struct daemon *d);
+
+/* daemon_read_config() - the configuration as it is written now; not applied */
+int daemon_read_config(struct daemon *d, struct busconfig **configp, struct busconfig_note *note);
+
+/* daemon_describe_note() - file, line and text of what is wrong */
+void daemon_describe_note(const struct daemon *d, const struct busconfig_note *note, int r,
+                          char *buf, size_t size);
 
 /* daemon_apply() - what a configuration says about a running bus: limits, policy, services */
 int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config);

@@ -63,6 +63,7 @@ int main(int argc, char **argv)
         error_setup();
         trace_setup();
         service_std_fds();
+        service_lonely_nss();
         r = act(&options, options_parse(&options, argc, argv));
         options_deinit(&options);
         return r;

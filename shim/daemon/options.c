@@ -145,14 +145,15 @@ static bool set_descriptor(int *fd, const char *word, const char *text)
         return true;
 }
 
-static bool set_config(struct options *o, const char *file)
+static enum options_action set_config(struct options *o, enum options_bus bus, const char *file)
 {
         if (o->config_file)
                 fprintf(stderr, "--system or --session or --config-file given twice\n");
         if (o->config_file || !file)
-                return false;
+                return OPTIONS_USAGE;
         o->config_file = file;
-        return true;
+        o->bus = bus;
+        return OPTIONS_RUN;
 }
 
 static bool set_workers(struct options *o, const char *text)
@@ -172,13 +173,11 @@ static enum options_action take(struct options *o, int word, char *value)
 {
         switch (word) {
         case OPT_SESSION:
-                return set_config(o, DBUS_DATADIR "/dbus-1/session.conf") ? OPTIONS_RUN
-                                                                          : OPTIONS_USAGE;
+                return set_config(o, OPTIONS_BUS_SESSION, DBUS_DATADIR "/dbus-1/session.conf");
         case OPT_SYSTEM:
-                return set_config(o, DBUS_DATADIR "/dbus-1/system.conf") ? OPTIONS_RUN
-                                                                         : OPTIONS_USAGE;
+                return set_config(o, OPTIONS_BUS_SYSTEM, DBUS_DATADIR "/dbus-1/system.conf");
         case OPT_CONFIG_FILE:
-                return set_config(o, value) ? OPTIONS_RUN : OPTIONS_USAGE;
+                return set_config(o, OPTIONS_BUS_OTHER, value);
         case OPT_PRINT_ADDRESS:
                 return set_descriptor(&o->print_address, "print-address", value) ? OPTIONS_RUN : OPTIONS_FAILED;
         case OPT_PRINT_PID:

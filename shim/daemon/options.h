@@ -27,8 +27,15 @@ enum options_action {
         OPTIONS_FAILED, /* the reason is printed */
 };
 
+enum options_bus { /* which configuration */
+        OPTIONS_BUS_OTHER,   /* --config-file */
+        OPTIONS_BUS_SESSION, /* --session */
+        OPTIONS_BUS_SYSTEM,  /* --system */
+};
+
 struct options {
         const char *config_file;
+        enum options_bus bus;
         const char *address; /* instead of every <listen>; NULL: as configured */
         int print_address;   /* descriptor; -1: do not */
         int print_pid;

@@ -54,6 +54,12 @@ void service_leave_terminal(void)
         close(null);
 }
 
+void service_lonely_nss(void)
+{
+        setenv("SYSTEMD_NSS_BYPASS_BUS", "1", 1);     /* systemd before 246 */
+        setenv("SYSTEMD_NSS_DYNAMIC_BYPASS", "1", 1); /* and later */
+}
+
 void service_raise_fds(void)
 {
         struct rlimit want;

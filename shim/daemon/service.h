@@ -19,6 +19,9 @@ void service_std_fds(void);
 /* service_leave_terminal() - what reads our output, or waits for its end, is let go */
 void service_leave_terminal(void);
 
+/* service_lonely_nss() - look-ups of users must not ask services on this very bus */
+void service_lonely_nss(void);
+
 /* service_raise_fds() - room for many connections; a failure is a warning */
 void service_raise_fds(void);
 

@@ -538,7 +538,7 @@ START_TEST(a_bad_file_in_a_directory_is_left_out_as_a_whole)
         ck_assert_uint_eq(config->n_listen, 1);
         ck_assert_uint_eq(config->limits.auth_timeout, 30000);
         ck_assert_uint_eq(policy_n_rules(config->policy), 0);
-        ck_assert_uint_eq(config->n_skipped, 6);
+        ck_assert_uint_eq(config->n_skipped, 7);
         ck_assert_str_eq(base(config->skipped[0].file), "d/a.conf");
         ck_assert_uint_eq(config->skipped[0].line, 3);
         ck_assert_str_eq(base(config->skipped[1].file), "d/b.conf");
@@ -547,7 +547,8 @@ START_TEST(a_bad_file_in_a_directory_is_left_out_as_a_whole)
         ck_assert_str_eq(base(config->skipped[3].file), "d/e.conf");
         ck_assert_ptr_nonnull(strstr(config->skipped[3].text, "includes itself"));
         ck_assert_str_eq(base(config->skipped[4].file), "d/f.conf");
-        ck_assert_str_eq(base(config->skipped[5].file), "d/h.conf");
+        ck_assert_str_eq(base(config->skipped[5].file), "d/g.conf"); /* leads nowhere */
+        ck_assert_str_eq(base(config->skipped[6].file), "d/h.conf");
 }
 END_TEST
 
@@ -559,6 +560,124 @@ START_TEST(an_empty_file_in_a_directory_is_nothing)
         ck_assert_int_eq(read_it(0), 0);
         ck_assert_uint_eq(config->n_skipped, 0);
         ck_assert_uint_eq(config->n_files, 3);
+        ck_assert_uint_eq(config->n_warnings, 1);
+        ck_assert_str_eq(base(config->warnings[0].file), "d/a.conf");
+}
+END_TEST
+
+static struct busconfig *last;
+
+/* read with what was read before, as a daemon does */
+static int read_again(void)
+{
+        char path[96];
+        int r;
+
+        snprintf(path, sizeof(path), "%s/root.conf", dir);
+        last = busconfig_free(last);
+        last = config;
+        config = NULL;
+        r = busconfig_read_again(&config, last, path, BUSCONFIG_LENIENT | BUSCONFIG_KEEP, &note);
+        return r;
+}
+
+START_TEST(a_file_that_was_good_holds_on_when_it_breaks)
+{
+        put("root.conf", BUS("<includedir>d</includedir><include>x.conf</include>"));
+        put("d/a.conf", PART("<limit name='auth_timeout'>1</limit>"));
+        put("d/b.conf", PART("<limit name='reply_timeout'>1</limit>"));
+        put("x.conf", PART("<limit name='max_message_size'>1</limit>"));
+        ck_assert_int_eq(read_again(), 0);
+        ck_assert_uint_eq(config->n_texts, 3);
+        put("d/a.conf", PART("<limit name='auth_timeout'>"));
+        put("d/b.conf", PART("<limit name='reply_timeout'>2</limit>"));
+        put("x.conf", "rubbish");
+        for (int i = 0; i < 2; ++i) { /* and stays when read yet again */
+                ck_assert_int_eq(read_again(), 0);
+                ck_assert_uint_eq(config->limits.auth_timeout, 1);
+                ck_assert_uint_eq(config->limits.reply_timeout, 2);
+                ck_assert_uint_eq(config->limits.max_message_size, 1);
+                ck_assert_uint_eq(config->n_warnings, 2);
+                ck_assert_uint_eq(config->n_skipped, 0);
+                ck_assert_uint_eq(config->n_texts, 3);
+                ck_assert_ptr_nonnull(strstr(config->warnings[0].text, "still holds"));
+        }
+        put("d/a.conf", PART(""));
+        ck_assert_int_eq(unlink("x.conf"), 0);
+        ck_assert_int_eq(read_again(), 0);
+        ck_assert_uint_eq(config->limits.auth_timeout, 30000);
+        ck_assert_uint_ne(config->limits.max_message_size, 1);
+        ck_assert_uint_eq(config->n_warnings, 0);
+        ck_assert_uint_eq(config->n_skipped, 1);
+        last = busconfig_free(last);
+}
+END_TEST
+
+START_TEST(a_file_that_holds_on_may_include_itself_no_more_than_any)
+{
+        put("root.conf", BUS("<includedir>d</includedir>"));
+        put("d/a.conf", PART("<include>../x.conf</include>"));
+        put("x.conf", PART("<type>x</type>"));
+        ck_assert_int_eq(read_again(), 0);
+        put("x.conf", PART("<include>d/a.conf</include>"));
+        ck_assert_int_eq(read_again(), 0);
+        put("d/a.conf", "rubbish");
+        ck_assert_int_eq(read_again(), 0);
+        last = busconfig_free(last);
+}
+END_TEST
+
+static void keep_change(void *arg, const char *text)
+{
+        char *all = arg;
+
+        strcat(strcat(all, text), "\n");
+}
+
+START_TEST(what_a_new_configuration_changes_is_said_group_by_group)
+{
+        struct busconfig *other = NULL;
+        char said[2000] = "";
+
+        ck_assert_int_eq(parse(BUS("<policy context='default'><allow own='a.b'/>"
+                                   "<deny own='c.d'/><deny own='c.d'/></policy>"
+                                   "<limit name='auth_timeout'>1</limit>")), 0);
+        other = config;
+        config = NULL;
+        ck_assert_int_eq(parse(BUS("\n<servicedir>/s</servicedir>"
+                                   "<policy context='default'><deny own='c.d'/>"
+                                   "<allow own='a.b'/><allow own='e.f'/></policy>"
+                                   "<limit name='auth_timeout'>2</limit>"
+                                   OVERRIDE("user='root'"))), 0);
+        ck_assert_int_eq(busconfig_diff(other, config, keep_change, said), 0);
+        ck_assert_str_eq(said,
+                "rules: 1 added: <allow own=\"e.f\"/> in <policy context=\"default\">, "
+                "1 removed: <deny own=\"c.d\"/> in <policy context=\"default\">\n"
+                "limits: auth_timeout 1 is now 2 (/root.conf:2)\n"
+                "overrides of limits: 1 added: max_names_per_connection 9 names for user 0, "
+                "0 removed\n"
+                "service directories: 1 added: /s, 0 removed\n");
+        said[0] = '\0';
+        ck_assert_int_eq(busconfig_diff(config, config, keep_change, said), 0);
+        ck_assert_str_eq(said, "");
+        busconfig_free(other);
+}
+END_TEST
+
+START_TEST(rules_in_another_order_are_a_change)
+{
+        struct busconfig *other;
+        char said[200] = "";
+
+        ck_assert_int_eq(parse(BUS("<policy context='default'><allow own='a.b'/>"
+                                   "<deny own='c.d'/></policy>")), 0);
+        other = config;
+        config = NULL;
+        ck_assert_int_eq(parse(BUS("<policy context='default'><deny own='c.d'/>"
+                                   "<allow own='a.b'/></policy>")), 0);
+        ck_assert_int_eq(busconfig_diff(other, config, keep_change, said), 0);
+        ck_assert_str_eq(said, "rules: the same in another order\n");
+        busconfig_free(other);
 }
 END_TEST
 
@@ -810,6 +929,10 @@ int main(void)
         tcase_add_test(tcase, a_directory_is_read_in_the_order_of_names);
         tcase_add_test(tcase, a_bad_file_in_a_directory_is_left_out_as_a_whole);
         tcase_add_test(tcase, an_empty_file_in_a_directory_is_nothing);
+        tcase_add_test(tcase, a_file_that_was_good_holds_on_when_it_breaks);
+        tcase_add_test(tcase, a_file_that_holds_on_may_include_itself_no_more_than_any);
+        tcase_add_test(tcase, what_a_new_configuration_changes_is_said_group_by_group);
+        tcase_add_test(tcase, rules_in_another_order_are_a_change);
         tcase_add_loop_test(tcase, a_bad_included_file_is_fatal_unless_reading_is_lenient, 0,
                             N(includes));
         tcase_add_test(tcase, the_complaint_on_an_included_file_names_both_files);
