@@ -533,9 +533,14 @@ static struct channel *find_channel(struct entry *entry, const struct request *r
         return ch;
 }
 
-/* a channel speaks for the process that made it, and for no other */
+/*
+ * A channel speaks for the process that made it, and for no other. What was sent between accept()
+ * and SO_PASSCRED carries no credentials: it is to be said again.
+ */
 static bool channel_fits(const struct channel *ch, const struct request *rq)
 {
+        if (rq->cred.uid == (uid_t)-1)
+                return false;
         if (ch->task.proc_fd < 0)
                 return true; /* nothing is vouched for but what each request carries */
         return ch->task.pid == rq->cred.pid && task_alive(&ch->task);
@@ -983,7 +988,7 @@ struct domain *entry_domain(struct entry *entry)
 static int listen_on(struct entry *entry)
 {
         struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        int fd;
+        int fd, on = 1;
 
         if (strlen(entry->socket_path) >= sizeof(sa.sun_path))
                 return error_origin(-ENAMETOOLONG);
@@ -993,6 +998,7 @@ static int listen_on(struct entry *entry)
         if (fd < 0)
                 return error_origin(-errno);
         entry->listen = (struct source){SOURCE_LISTEN, fd};
+        setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)); /* new kernels pass it on */
         if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ||
             chmod(entry->socket_path, 0666) < 0 || listen(fd, SOMAXCONN) < 0)
                 return error_origin(-errno);
