@@ -53,6 +53,41 @@ static int finish(struct envelope **out, struct writer *w)
         return error_fold(envelope_of_bus(out, &h, bytes));
 }
 
+static void write_error(struct writer *w, uint32_t reply_serial, const char *error_name,
+                        const char *text)
+{
+        writer_field_u32(w, FIELD_REPLY_SERIAL, reply_serial);
+        writer_field(w, FIELD_ERROR_NAME, error_name);
+        writer_body(w, "s");
+        writer_string(w, text);
+}
+
+/* @sender: NULL for the bus itself, which then is the error's destination, too */
+void notice_to_monitors(struct turn *turn, const struct client *sender, const struct envelope *e,
+                        enum outcome outcome, const char *text)
+{
+        _cleanup_(envelope_unrefp) struct envelope *error = NULL;
+        struct writer w;
+
+        if (!turn->bus->n_monitors)
+                return;
+        notice_begin(&w, turn, HEADER_ERROR, sender);
+        if (!sender)
+                writer_field(&w, FIELD_DESTINATION, BUS_NAME);
+        write_error(&w, e->header.serial, outcome_error_name(outcome), text);
+        if (finish(&error, &w))
+                log_line(LOG_ERR, "a copy for monitors was lost: not enough memory");
+        else
+                route_monitors(turn, &turn->tx, &turn->bus->self, error, sender);
+}
+
+/* The receiver's policy keeps the bus's own message from it; only those who watch can know. */
+static void refused(struct turn *turn, const struct envelope *e)
+{
+        notice_to_monitors(turn, NULL, e, OUTCOME_ACCESS_DENIED,
+                           "Policy keeps this message of the bus from its receiver");
+}
+
 void notice_send(struct writer *w, struct turn *turn, struct client *to)
 {
         notice_send_fds(w, turn, to, NULL);
@@ -71,8 +106,10 @@ void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, str
         }
         e->message.fds = fds;
         route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
-        if (route_refused_by_receiver(to, e))
+        if (route_refused_by_receiver(to, e)) {
+                refused(turn, e);
                 return;
+        }
         r = turn_say(turn, to, &e->message);
         if (r)
                 cannot_tell(to, r);
@@ -110,12 +147,10 @@ void notice_error_to(struct turn *turn, struct client *to, uint32_t reply_serial
         struct writer w;
 
         notice_begin(&w, turn, HEADER_ERROR, to);
-        writer_field_u32(&w, FIELD_REPLY_SERIAL, reply_serial);
-        writer_field(&w, FIELD_ERROR_NAME, error_name);
-        writer_body(&w, "s");
-        writer_string(&w, text);
+        write_error(&w, reply_serial, error_name, text);
         notice_send(&w, turn, to);
 }
+
 
 /* Unlike the reference: no error to who expects no answer, and none to an answer. */
 static bool wants_error(const struct header *h)

@@ -39,6 +39,13 @@ void notice_error_named(struct turn *turn, struct client *to, const struct envel
 void notice_error_to(struct turn *turn, struct client *to, uint32_t reply_serial,
                      const char *error_name, const char *text);
 
+/*
+ * notice_to_monitors() - the error that @e would deserve, shown to those who watch only
+ * @sender:     of @e; NULL: the bus itself
+ */
+void notice_to_monitors(struct turn *turn, const struct client *sender, const struct envelope *e,
+                        enum outcome outcome, const char *text);
+
 /* notice_owner_changed() - NameOwnerChanged */
 void notice_owner_changed(struct turn *turn, const char *name, const char *old_owner,
                           const char *new_owner);

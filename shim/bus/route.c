@@ -442,6 +442,7 @@ static void skip_receiver(struct client *to, int why)
 static void broadcast(struct turn *turn, struct client *sender, struct envelope *e)
 {
         struct match_hits *hits = &turn->hits;
+        size_t n_refused = 0;
         int r;
 
         if (route_wanted(turn, &turn->bus->rules, sender->peer.id, e, NULL, false)) {
@@ -452,14 +453,21 @@ static void broadcast(struct turn *turn, struct client *sender, struct envelope 
         for (size_t i = 0; i < hits->n; i++) {
                 struct client *to = container_of(hits->owners[i], struct client, rules);
 
-                if ((e->message.fds && !to->accepts_fds) ||
-                    !allowed(turn, sender, e, to, false, false))
+                if (e->message.fds && !to->accepts_fds)
                         continue;
+                if (!allowed(turn, sender, e, to, false, false)) {
+                        n_refused++;
+                        continue;
+                }
                 r = tx_add(&turn->out, &to->peer, &e->message);
                 if (r)
                         skip_receiver(to, r);
         }
         trace("order", "%s#%u to %zu", sender->name, e->header.serial, turn->out.n);
+        /* the sender never hears of it, but who watches does, once for each receiver */
+        for (; n_refused; n_refused--)
+                notice_to_monitors(turn, sender, e, OUTCOME_ACCESS_DENIED,
+                                   "Policy keeps this broadcast from one of its receivers");
 }
 
 /* --- enter ----------------------------------------------------------------------------------- */
