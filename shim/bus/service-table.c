@@ -205,7 +205,7 @@ static int read_service(struct service_table *table, struct service **servicep, 
         return 0;
 }
 
-/* an empty file, or a link to an empty device, hides nothing and is nothing */
+/* an empty file hides nothing and is nothing; nor does a link to an empty device, which is meant so */
 static int open_service(struct service_table *table, int *fdp, struct stat *st, const char *path)
 {
         _cleanup_(closep) int fd = -1;
@@ -223,6 +223,8 @@ static int open_service(struct service_table *table, int *fdp, struct stat *st, 
                 report(table, path, true, "is not a regular file of at most 1 MiB");
                 return SERVICE_E_INVALID;
         }
+        if (!st->st_size && S_ISREG(st->st_mode))
+                report(table, path, true, "is empty");
         *fdp = steal_fd(&fd);
         return 0;
 }

@@ -905,6 +905,7 @@ static int include_last(struct reader *rd, const char *path)
 static int include_file(struct reader *rd, const char *path, bool ignore_missing, bool quarantine)
 {
         _cleanup_(reader_deinit) struct reader child = { 0 };
+        struct stat st;
         bool itself;
         int r;
 
@@ -916,7 +917,8 @@ static int include_file(struct reader *rd, const char *path, bool ignore_missing
                 return error_fold(r);
         if (!r)
                 return error_fold(busconfig_merge(rd->config, child.config));
-        itself = r == BUSCONFIG_E_MISSING && strcmp(rd->error->file, path) == 0;
+        itself = r == BUSCONFIG_E_MISSING && strcmp(rd->error->file, path) == 0 &&
+                 lstat(path, &st) < 0; /* else a link that leads nowhere */
         if (r == BUSCONFIG_E_MISSING && ignore_missing)
                 return leave_out(rd, &child, itself);
         if (quarantine && r == BUSCONFIG_E_INVALID && rd->last) {
