@@ -183,6 +183,8 @@ struct buffer {
 
 static void put(struct buffer *b, const void *bytes, size_t n)
 {
+        if (!n)
+                return;
         if (b->n + n > b->n_allocated) {
                 b->n_allocated = (b->n + n) * 2 + 64;
                 b->bytes = realloc(b->bytes, b->n_allocated);
