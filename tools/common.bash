@@ -55,7 +55,7 @@ tally() {
 checked() {
     local dir=$1 label=$2 status=0 good bad
     shift 2
-    find "$dir" -path '*/build-*' -prune -o '(' -name '*.trs' -o -name 'test-suite.log' ')' -exec rm -f {} +
+    find "$dir" -path "$dir/build-*" -prune -o '(' -name '*.trs' -o -name 'test-suite.log' ')' -exec rm -f {} +
     ${wrap[@]+"${wrap[@]}"} make -s -C "$dir" -k -j "$jobs" "$@" > "$dir/check.out" 2>&1 || status=$?
     read -r good bad < <(totals "$dir")
     if [ $status != 0 ]; then
@@ -69,7 +69,7 @@ checked() {
 complaints() {
     local trs
     grep -hE ':[EF]:|^(FAIL|ERROR):? |ERROR: |SUMMARY: |error:' "$1/check.out" | head -n 40 || true
-    find "$1" -path '*/build-*' -prune -o -name '*.trs' -print | while IFS= read -r trs; do
+    find "$1" -path "$1/build-*" -prune -o -name '*.trs' -print | while IFS= read -r trs; do
         grep -qE '^:test-result: (FAIL|ERROR)' "$trs" || continue
         grep -hE ':[EF]:|ERROR: |SUMMARY: |error:' "${trs%.trs}.log" | head -n 10 || true
     done
@@ -87,7 +87,7 @@ totals() {
     {
         # compat-tests run outside the harness: by daemon, not by program
         single_checks < "$1/check.out"
-        find "$1" -path '*/build-*' -prune -o -name '*.trs' -print | while IFS= read -r trs; do
+        find "$1" -path "$1/build-*" -prune -o -name '*.trs' -print | while IFS= read -r trs; do
             result=$(sed -n 's/^:test-result: \([A-Z]*\).*/\1/p' "$trs")
             checks=$(single_checks < "${trs%.trs}.log")
             case $result in
