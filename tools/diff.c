@@ -108,7 +108,8 @@ static int collect(struct side *side, struct transcript *t, struct todo *todos)
         }
         if (r < 0)
                 return r;
-        qsort(side->entries, side->n, sizeof(*side->entries), compare_entries);
+        if (side->n)
+                qsort(side->entries, side->n, sizeof(*side->entries), compare_entries);
         return 0;
 }
 

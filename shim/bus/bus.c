@@ -118,6 +118,7 @@ void bus_deinit(struct bus *bus)
         name_registry_deinit(&bus->names);
         guard_deinit(&bus->guard);
         bus->policy = policy_unref(bus->policy);
+        bus->limit_table = limit_table_unref(bus->limit_table);
         bus->mediation = mediation_free(bus->mediation);
         bus->creds = creds_unref(bus->creds);
         free(bus->type);

@@ -38,7 +38,8 @@ void *gvariant_buf_add(struct gvariant_buf *b, size_t n)
                 b->data = data;
                 b->size = size;
         }
-        memset(b->data + b->n, 0, n);
+        if (n)
+                memset(b->data + b->n, 0, n);
         b->n += n;
         return b->data + b->n - n;
 }
