@@ -420,7 +420,8 @@ static void refuse_rest(struct port *port)
                 struct channel *ch = find_channel(port->entry, &rq);
 
                 /* one that brought a new channel sees its end closed */
-                if (ch && rq.head.op != KDP_INTERRUPT && rq.head.op != KDP_FDS)
+                if (ch && rq.head.op != KDP_INTERRUPT && rq.head.op != KDP_FDS &&
+                    !(rq.head.flags & KDP_NO_REPLY))
                         reply_error(ch, rq.head.serial, -ECONNRESET, 0);
                 request_close(&rq);
         }
@@ -543,7 +544,7 @@ static bool channel_fits(const struct channel *ch, const struct request *rq)
                 return false;
         if (ch->task.proc_fd < 0)
                 return true; /* nothing is vouched for but what each request carries */
-        return ch->task.pid == rq->cred.pid && task_alive(&ch->task);
+        return ch->task.pid == rq->cred.pid; /* its name is a secret of that process's */
 }
 
 /* --- requests --- */
@@ -695,6 +696,8 @@ static void answer(struct port *port, struct channel *ch, const struct request *
                               c->install);
                 return;
         }
+        if (rq->head.flags & KDP_NO_REPLY)
+                return;
         send_reply(ch, &head, c->data, c->msg, NULL, 0);
 }
 
@@ -889,14 +892,12 @@ static void arm(struct entry *entry)
         uint64_t at = kreply_next_deadline(&entry->domain);
         struct itimerspec ts = {};
 
-        if (at == entry->armed)
-                return;
+        if (at >= entry->armed)
+                return; /* it is looked at again when the timer fires */
         entry->armed = at;
-        if (at != UINT64_MAX) {
-                at = MAX(at, (uint64_t)1);
-                ts.it_value.tv_sec = at / 1000000000;
-                ts.it_value.tv_nsec = at % 1000000000;
-        }
+        at = MAX(at, (uint64_t)1);
+        ts.it_value.tv_sec = at / 1000000000;
+        ts.it_value.tv_nsec = at % 1000000000;
         timerfd_settime(entry->timer.fd, TFD_TIMER_ABSTIME, &ts, NULL);
 }
 
@@ -957,18 +958,14 @@ static void run_events(struct entry *entry, bool ended)
  */
 int entry_dispatch(struct entry *entry)
 {
-        for (int turn = 0; turn < 16; turn++) {
-                int n = epoll_wait(entry->epoll_fd, entry->events, EVENTS_PER_TURN, 0);
+        int n = epoll_wait(entry->epoll_fd, entry->events, EVENTS_PER_TURN, 0);
 
-                if (n < 0 && errno != EINTR)
-                        return error_origin(-errno);
-                if (n <= 0)
-                        break;
-                entry->n_events = n;
-                run_events(entry, true);
-                run_events(entry, false);
-                entry->n_events = 0;
-        }
+        if (n < 0 && errno != EINTR)
+                return error_origin(-errno);
+        entry->n_events = MAX(n, 0);
+        run_events(entry, true);
+        run_events(entry, false);
+        entry->n_events = 0;
         arm(entry);
         return 0;
 }

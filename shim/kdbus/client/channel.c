@@ -50,7 +50,10 @@ static uint64_t epoch(void)
         return *epoch_page;
 }
 
-static uint64_t cookie_of(int fd)
+/**
+ * channel_cookie() - what tells one socket from all others, whatever its number; 0 if it is none
+ */
+uint64_t channel_cookie(int fd)
 {
         uint64_t cookie = 0;
         socklen_t n = sizeof(cookie);
@@ -78,7 +81,7 @@ static int channel_open(struct channel *ch)
                 return -errno;
         *ch = (struct channel){
                 .fd = move_up(fds[0]), .daemon_fd = move_up(fds[1]), .epoch = epoch()};
-        ch->cookie = cookie_of(ch->fd);
+        ch->cookie = channel_cookie(ch->fd);
         return 0;
 }
 
@@ -87,7 +90,7 @@ static int channel_open(struct channel *ch)
  */
 void channel_drop(struct channel *ch)
 {
-        if (ch->cookie && cookie_of(ch->fd) == ch->cookie)
+        if (ch->cookie && channel_cookie(ch->fd) == ch->cookie)
                 syscall(SYS_close, ch->fd);
         if (ch->daemon_fd >= 0)
                 syscall(SYS_close, ch->daemon_fd);
@@ -108,7 +111,7 @@ int channel_get(struct channel **chp, struct channel *spare)
         *spare = (struct channel){.fd = -1, .daemon_fd = -1};
         if (own.busy && own.epoch == epoch()) {
                 ch = spare;
-        } else if (own.fd >= 0 && (own.epoch != epoch() || cookie_of(own.fd) != own.cookie)) {
+        } else if (own.fd >= 0 && (own.epoch != epoch() || channel_cookie(own.fd) != own.cookie)) {
                 channel_drop(&own);
         }
         if (ch->fd < 0) {

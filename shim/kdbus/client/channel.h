@@ -24,9 +24,14 @@ struct channel {
         uint64_t serial;
         uint64_t epoch;
         bool busy;
+
+        /* the last slice that this thread was given: freeing it is known to succeed */
+        uint64_t given_handle; /* socket cookie; 0: none */
+        uint64_t given_offset;
 };
 
 void channel_setup(void);
 int channel_get(struct channel **chp, struct channel *spare);
 void channel_put(struct channel *ch, const struct channel *spare);
 void channel_drop(struct channel *ch);
+uint64_t channel_cookie(int fd);

@@ -398,6 +398,41 @@ static int exchange(struct call *c, struct channel *ch)
         return r ?: c->reply.error;
 }
 
+/* the slice of a message that was just handed out */
+static void remember_slice(const struct call *c, struct channel *ch)
+{
+        const struct kdbus_cmd_recv *recv = c->cmd;
+        const struct kdbus_cmd_send *send = c->cmd;
+
+        ch->given_handle = 0;
+        if (c->rq.code == KDBUS_CMD_RECV && !(recv->flags & (KDBUS_RECV_PEEK | KDBUS_RECV_DROP)))
+                ch->given_offset = recv->msg.offset;
+        else if (c->rq.code == KDBUS_CMD_SEND && (send->flags & KDBUS_SEND_SYNC_REPLY))
+                ch->given_offset = send->reply.offset;
+        else
+                return;
+        ch->given_handle = channel_cookie(c->handle);
+}
+
+/* freeing what this thread was given last: nothing can go wrong, so nothing is waited for */
+static bool free_given(struct call *c, struct channel *ch)
+{
+        const struct kdbus_cmd_free *cmd = c->cmd;
+
+        if (c->rq.code != KDBUS_CMD_FREE || c->n_cmd != sizeof(*cmd) || cmd->flags ||
+            !ch->given_handle || ch->daemon_fd >= 0 || cmd->offset != ch->given_offset ||
+            channel_cookie(c->handle) != ch->given_handle)
+                return false;
+        ch->given_handle = 0;
+        c->rq.flags |= KDP_NO_REPLY;
+        ch->serial++;
+        if (send_request(c, ch))
+                return false;
+        c->reply = (struct kdp_reply){.n_cmd = c->n_cmd};
+        ((struct kdbus_cmd_free *)c->cmd)->return_flags = 0;
+        return true;
+}
+
 static int call_run(struct call *c)
 {
         struct channel *ch, spare;
@@ -406,7 +441,14 @@ static int call_run(struct call *c)
         r = channel_get(&ch, &spare);
         if (r)
                 return r;
+        if (free_given(c, ch)) {
+                channel_put(ch, &spare);
+                return 0;
+        }
+        c->rq.flags &= ~(uint32_t)KDP_NO_REPLY;
         r = exchange(c, ch);
+        if (!r && c->rq.op == KDP_IOCTL)
+                remember_slice(c, ch);
         if (r == -ESTALE && (c->reply.flags & KDP_STALE)) {
                 channel_drop(ch);
                 channel_put(ch, &spare);

@@ -43,6 +43,7 @@ enum kdp_flags {
         KDP_FAULT        = 1 << 3, /* request: the payload could not be read */
         KDP_BAD_CMD      = 1 << 4, /* request: the structure could not be read */
         KDP_BAD_MSG      = 1 << 5, /* request: the message could not be read */
+        KDP_NO_REPLY     = 1 << 6, /* request: nobody waits; it cannot fail */
         KDP_DRAIN        = 1 << 8, /* reply: take one byte off the handle */
         KDP_NUMBERS      = 1 << 9, /* reply: say which numbers the fds got */
         KDP_STALE        = 1 << 10, /* reply: not this process's channel; make a new one */
