@@ -189,6 +189,8 @@ static void put(struct buffer *b, const void *bytes, size_t n)
                 b->n_allocated = (b->n + n) * 2 + 64;
                 b->bytes = realloc(b->bytes, b->n_allocated);
         }
+        if (!n)
+                return;
         if (bytes)
                 memcpy(b->bytes + b->n, bytes, n);
         else

@@ -202,7 +202,7 @@ static const char *child_of(const char *path, size_t *n)
 
         if (strncmp(BUS_PATH, path, len) != 0 || BUS_PATH[len] != '/')
                 return NULL;
-        child = BUS_PATH + len + 1;
+        child = &BUS_PATH[len + 1];
         *n = strcspn(child, "/");
         return child;
 }
