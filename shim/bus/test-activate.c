@@ -86,7 +86,7 @@ static struct turn turn;
 static struct poller poller;
 static struct client a, b, s;
 static size_t n_closed;
-static char dir[] = "/tmp/test-activate.XXXXXX", text[1024];
+static char dir[] = "/tmp/test-activate.XXXXXX", text[4096];
 
 static void no_call(struct turn *t, struct client *sender, struct envelope *e)
 {
@@ -295,7 +295,7 @@ static const char *heard(struct client *client)
         struct inbox_entry *entry;
 
         text[0] = 0;
-        peer_receive(&client->peer, &entries, 64);
+        peer_receive(&client->peer, &entries, 128);
         cds_list_for_each_entry(entry, &entries, link)
                 describe(container_of(entry->message, struct envelope, message));
         peer_release_all(&client->peer, &entries);
