@@ -71,11 +71,14 @@ static void wait_for_socket(const char *dir)
                 usleep(10000);
 }
 
-static pid_t start_self(char **argv, const char *dir)
+static pid_t start_self(char **argv, const char *dir, pid_t server)
 {
         pid_t pid = fork();
+        char number[16];
 
         if (pid == 0) {
+                snprintf(number, sizeof(number), "%d", server);
+                setenv("KDBUS_SERVER_PID", number, 1);
                 setenv("LAMBUS_KDBUS", dir, 1);
                 setenv("LD_PRELOAD", KDBUS_PRELOAD, 1);
                 execv("/proc/self/exe", argv);
@@ -98,7 +101,7 @@ void harness_enter(char **argv, const char *const *server)
         }
         daemon = start_server(server, dir);
         wait_for_socket(dir);
-        self = start_self(argv, dir);
+        self = start_self(argv, dir, daemon);
         while (waitpid(self, &status, 0) < 0 && errno == EINTR)
                 ;
         kill(daemon, SIGTERM);

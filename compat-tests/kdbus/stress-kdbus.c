@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * stress-kdbus [SECONDS]
+ *
+ * Eight programs on one bus, each doing everything in random order: unicasts, broadcasts, calls of
+ * both sorts, descriptors, memfds, names, matches. They are killed at random and replaced. Two
+ * more watch: from one sender messages must arrive in order and none may be missing that was not
+ * counted as lost. At the end nothing may be left in the server: no descriptor, no connection.
+ */
+
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bus-core/util/cleanup.h"
+#include "compat-tests/kdbus/harness.h"
+#include "compat-tests/kdbus/kit.h"
+
+#define ACTORS 8
+#define SEALS  (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static const char suffix[] = "stress";
+static double seconds = 3;
+
+static void die(const char *what)
+{
+        fprintf(stderr, "stress-kdbus: %s\n", what);
+        exit(1);
+}
+
+static unsigned count_fds(void)
+{
+        char path[64];
+        unsigned n = 0;
+        DIR *dir;
+
+        snprintf(path, sizeof(path), "/proc/%s/fd", getenv("KDBUS_SERVER_PID"));
+        dir = opendir(path);
+        if (!dir)
+                return 0;
+        while (readdir(dir))
+                n++;
+        closedir(dir);
+        return n;
+}
+
+/* --- those who act --- */
+
+static void receive_all(struct conn *c)
+{
+        struct kdbus_msg *msg;
+
+        while (msg_recv(c, &msg) == 0) {
+                struct kdbus_item *fds = msg_item(msg, KDBUS_ITEM_FDS);
+                struct kdbus_item *memfd = msg_item(msg, KDBUS_ITEM_PAYLOAD_MEMFD);
+
+                if (fds && fds->fds[0] >= 0)
+                        close(fds->fds[0]);
+                if (memfd && memfd->memfd.fd >= 0)
+                        close(memfd->memfd.fd);
+                if ((msg->flags & KDBUS_MSG_EXPECT_REPLY) && rand() % 4) {
+                        struct build m;
+
+                        msg_init(&m, msg->src_id, NULL, 0, 1);
+                        m.msg.cookie_reply = msg->cookie;
+                        msg_vec(&m, "reply", 6);
+                        msg_send(c, &m, 0, NULL);
+                }
+                if (rand() % 50)
+                        msg_free(c, msg);
+        }
+}
+
+static void send_something(struct conn *c, uint64_t dst, uint64_t cookie)
+{
+        static char data[100000];
+        unsigned kind = rand() % 6;
+        struct kdbus_msg_info info;
+        struct build m;
+        int fd = -1;
+
+        msg_init(&m, dst, NULL, kind < 2 ? KDBUS_MSG_EXPECT_REPLY : 0, cookie);
+        if (kind < 2)
+                m.msg.timeout_ns = now_ns() + 1 + rand() % 5000000;
+        msg_vec(&m, data, 1 + rand() % (kind == 2 ? sizeof(data) : 500));
+        if (kind == 3) {
+                fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+                build_add(&m, KDBUS_ITEM_FDS, &fd, sizeof(fd));
+        } else if (kind == 4) {
+                fd = memfd_create("stress", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+                if (ftruncate(fd, 4096) == 0 && fcntl(fd, F_ADD_SEALS, SEALS) == 0)
+                        build_add(&m, KDBUS_ITEM_PAYLOAD_MEMFD,
+                                  &(struct kdbus_memfd){.size = 4096, .fd = fd},
+                                  sizeof(struct kdbus_memfd));
+        }
+        if (msg_send(c, &m, kind == 0 ? KDBUS_SEND_SYNC_REPLY : 0, &info) == 0 && kind == 0)
+                conn_free(c, info.offset);
+        closep(&fd);
+}
+
+static void act(unsigned seed)
+{
+        struct conn c;
+        char name[32];
+
+        srand(seed);
+        if (conn_open(&c, bus_path(suffix, "bus"), KDBUS_HELLO_ACCEPT_FD, NULL))
+                _exit(1);
+        for (uint64_t i = 1;; i++) {
+                switch (rand() % 8) {
+                case 0:
+                        msg_signal(&c, KDBUS_DST_ID_BROADCAST, rand());
+                        break;
+                case 1:
+                        snprintf(name, sizeof(name), "com.example.n%d", rand() % 5);
+                        name_acquire(&c, name, rand() % 8, NULL);
+                        break;
+                case 2:
+                        snprintf(name, sizeof(name), "com.example.n%d", rand() % 5);
+                        name_release(&c, name);
+                        break;
+                case 3:
+                        match_all(&c, rand() % 4);
+                        break;
+                case 4:
+                        snprintf(name, sizeof(name), "com.example.n%d", rand() % 5);
+                        msg_simple(&c, 0, name, i);
+                        break;
+                default:
+                        send_something(&c, c.id - ACTORS + rand() % (2 * ACTORS), i);
+                }
+                receive_all(&c);
+        }
+}
+
+static pid_t start_actor(void)
+{
+        static unsigned seed;
+        pid_t pid;
+
+        seed++;
+        pid = fork();
+        if (pid == 0)
+                act(seed);
+        return pid;
+}
+
+/* --- those who watch --- */
+
+static void speak(struct conn *c, uint64_t listener, uint64_t end)
+{
+        for (uint64_t i = 1; now_ns() < end;) {
+                if (msg_simple(c, listener, NULL, i) == 0)
+                        i++;
+                else
+                        usleep(1000);
+        }
+        /* the last one is a zero */
+        while (msg_simple(c, listener, NULL, 0))
+                usleep(1000);
+        _exit(0);
+}
+
+/* in order, and whole: a unicast is never lost */
+static void listen_to(struct conn *c, uint64_t speaker)
+{
+        uint64_t expect = 1;
+        struct kdbus_msg *msg;
+
+        for (;;) {
+                uint64_t cookie;
+
+                if (msg_wait(c, 10000, &msg))
+                        die("nothing arrives any more");
+                cookie = msg->src_id == speaker ? msg->cookie : ~0ULL;
+                msg_free(c, msg);
+                if (cookie == 0)
+                        break;
+                if (cookie != ~0ULL && cookie != expect++)
+                        die("out of order, or lost");
+        }
+        printf("%llu messages in order\n", (unsigned long long)expect - 1);
+}
+
+int main(int argc, char **argv)
+{
+        static const char *const server[] = {KDBUS_SERVE, "@DIR@", NULL};
+        pid_t actors[ACTORS], speaker, killer;
+        struct conn from, to;
+        unsigned before, after, kills = 0;
+        uint64_t end;
+        int fd;
+
+        harness_enter(argv, server);
+        if (argc > 1)
+                seconds = strtod(argv[1], NULL);
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        if (bus_make(&fd, suffix, 0) || conn_open(&to, bus_path(suffix, "bus"), 0, NULL))
+                die("no bus");
+        before = count_fds();
+        if (conn_open(&from, bus_path(suffix, "bus"), 0, NULL))
+                die("no connection");
+        end = now_ns() + seconds * 1e9;
+        speaker = fork();
+        if (speaker == 0)
+                speak(&from, to.id, end);
+        killer = fork();
+        if (killer == 0) {
+                for (int i = 0; i < ACTORS; i++)
+                        actors[i] = start_actor();
+                while (now_ns() < end) {
+                        int i = rand() % ACTORS;
+
+                        usleep(rand() % 30000);
+                        kill(actors[i], SIGKILL);
+                        waitpid(actors[i], NULL, 0);
+                        actors[i] = start_actor();
+                        kills++;
+                }
+                for (int i = 0; i < ACTORS; i++) {
+                        kill(actors[i], SIGKILL);
+                        waitpid(actors[i], NULL, 0);
+                }
+                printf("%u killed\n", kills);
+                _exit(0);
+        }
+        listen_to(&to, from.id);
+        waitpid(killer, NULL, 0);
+        waitpid(speaker, NULL, 0);
+        conn_close(&from);
+        for (int i = 0; i < 200 && (after = count_fds()) > before; i++)
+                usleep(10000);
+        if (after > before) {
+                fprintf(stderr, "stress-kdbus: %u descriptors before, %u after\n", before, after);
+                return 1;
+        }
+        return 0;
+}
