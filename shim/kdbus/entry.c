@@ -34,6 +34,8 @@
 
 #define EVENTS_PER_TURN 256
 
+DEFINE_FREEP(struct kuser, kuser_unref)
+
 enum source_kind {
         SOURCE_LISTEN,
         SOURCE_TIMER,
@@ -56,6 +58,7 @@ struct port {
         bool token;   /* the byte that makes the handle readable is on its way */
         bool closing; /* in entry->closing */
         struct handle handle;
+        struct kuser *user; /* who opened it */
         struct cds_list_head installs;
         struct cds_list_head link;    /* entry->ports */
         struct cds_list_head by_close; /* entry->closing */
@@ -67,6 +70,7 @@ struct channel {
         struct entry *entry;
         uint64_t id;
         struct task task;
+        struct kuser *user;
         struct waiter *waiter;
         struct install *install;
         UT_hash_handle hh;
@@ -104,7 +108,6 @@ struct entry {
         uint64_t armed;
         struct channel *channels;
         struct cds_list_head ports, closing;
-        unsigned n_ports;
         struct epoll_event events[EVENTS_PER_TURN]; /* of this turn; forgotten as sources go */
         int n_events;
         uint64_t packet[KDP_PACKET_MAX / sizeof(uint64_t)];
@@ -388,21 +391,34 @@ static const struct kconn_ops conn_ops = {
 static int port_new(struct entry *entry, int fd)
 {
         struct port *port = calloc(1, sizeof(*port));
+        struct ucred cred;
+        socklen_t n = sizeof(cred);
         int r, on = 1;
 
         if (!port)
                 return error_origin(-ENOMEM);
+        r = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) < 0
+                    ? -errno
+                    : kuser_get(&entry->domain, cred.uid, &port->user);
+        if (!r && port->user->n_handles >= KD_HANDLES_MAX)
+                r = -ENFILE;
+        if (r) {
+                kuser_unref(port->user);
+                free(port);
+                return r;
+        }
         port->entry = entry;
         port->source = (struct source){SOURCE_PORT, fd};
         CDS_INIT_LIST_HEAD(&port->installs);
         setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
         r = watch(entry, &port->source);
         if (r) {
+                kuser_unref(port->user);
                 free(port);
                 return error_origin(r);
         }
         cds_list_add_tail(&port->link, &entry->ports);
-        entry->n_ports++;
+        port->user->n_handles++;
         return 0;
 }
 
@@ -451,7 +467,8 @@ static void port_free(struct port *port)
         unwatch(entry, &port->source);
         close(port->source.fd);
         cds_list_del(&port->link);
-        entry->n_ports--;
+        port->user->n_handles--;
+        kuser_unref(port->user);
         free(port);
 }
 
@@ -486,11 +503,16 @@ static bool is_seqpacket(int fd)
 
 static int channel_new(struct entry *entry, struct request *rq, struct channel **chp)
 {
+        _cleanup_(kuser_unrefp) struct kuser *user = NULL;
         struct channel *ch;
+        int r;
 
         if (rq->next_fd >= rq->n_fds || !is_seqpacket(rq->fds[rq->next_fd]))
                 return -EINVAL;
-        if (HASH_COUNT(entry->channels) >= KD_CHANNELS_MAX)
+        r = kuser_get(&entry->domain, rq->cred.uid, &user);
+        if (r)
+                return r;
+        if (user->n_channels >= KD_CHANNELS_MAX)
                 return -ENFILE;
         ch = calloc(1, sizeof(*ch));
         if (!ch)
@@ -503,6 +525,8 @@ static int channel_new(struct entry *entry, struct request *rq, struct channel *
         if (!ch->hh.tbl)
                 goto fail;
         identify(ch, &rq->cred);
+        ch->user = steal(&user);
+        ch->user->n_channels++;
         *chp = ch;
         return 0;
 fail:
@@ -523,6 +547,8 @@ static void channel_free(struct channel *ch)
         unwatch(ch->entry, &ch->source);
         close(ch->source.fd);
         task_close(&ch->task);
+        ch->user->n_channels--;
+        kuser_unref(ch->user);
         free(ch);
 }
 
@@ -735,8 +761,6 @@ static int open_node(struct port *port, struct channel *ch, struct request *rq)
         r = node_find(&port->entry->domain.tree, fd, &node);
         if (r)
                 return r;
-        if (port->entry->n_ports > KD_HANDLES_MAX)
-                return -ENFILE;
         caller_init(&caller, ch, rq);
         kmeta_collect(&caller.meta, caller.task, caller.tid, KDBUS_ATTACH_CREDS);
         r = handle_init(&port->handle, &port->entry->domain, port->source.fd, node->ep, &caller);

@@ -68,6 +68,7 @@ struct kuser {
         bool anonymous; /* of one custom endpoint: not in domain->users */
         uid_t uid;
         unsigned n_buses, n_conns;
+        unsigned n_handles, n_channels; /* for the door */
         UT_hash_handle hh;
 };
 

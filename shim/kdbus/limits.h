@@ -24,5 +24,5 @@
 #define KD_BUSES_MAX         16                /* buses of a user in a domain: EMFILE */
 #define KD_GROUPS_MAX        65536             /* supplementary groups read from the kernel */
 #define KD_META_STRING_MAX   4096              /* command line and the like, read from the kernel */
-#define KD_HANDLES_MAX       16384             /* open handles of a domain: ENFILE */
-#define KD_CHANNELS_MAX      16384             /* reply channels of a domain: ENFILE */
+#define KD_HANDLES_MAX       4096              /* open handles of a user: ECONNRESET */
+#define KD_CHANNELS_MAX      4096              /* reply channels (threads) of a user: ECONNRESET */

@@ -515,8 +515,9 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-        static const char *const server[] = {LAMBUS_DAEMON, "--session", "--nofork", "--nosyslog",
-                                       "--address=unix:path=@DIR@/dbus", "--kdbus=@DIR@", NULL};
+        static const char *const server[] = {
+                LAMBUS_DAEMON, "--session", "--nofork", "--nosyslog", "--workers=2",
+                "--address=unix:path=@DIR@/dbus", "--kdbus=@DIR@", NULL};
         TCase *tcase = tcase_create("bridge");
         Suite *suite = suite_create("bridge");
 
