@@ -70,8 +70,12 @@ static void settled(struct timer *timer, struct turn *turn)
 static void changed(struct watch *watch, uint32_t events, struct turn *turn)
 {
         struct daemon *d = container_of(watch, struct daemon, changes);
+        bool matters;
 
-        if (places_changed(&d->places, d->config, d->options.config_file))
+        turn_read(turn); /* a client of another worker may ask for a reload now */
+        matters = places_changed(&d->places, d->config, d->options.config_file);
+        turn_release(turn);
+        if (matters)
                 timer_set(&d->settle, &d->workers[0].poller, SETTLE_USEC);
 }
 
