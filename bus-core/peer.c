@@ -20,6 +20,7 @@ void peer_init(struct peer *peer, uint64_t id, struct account *account,
         peer->seq = 0;
         peer->queued_bytes = 0;
         peer->queued_fds = 0;
+        peer->peak_bytes = 0;
         pthread_mutex_init(&peer->data.lock, NULL);
         inbox_init(&peer->data.inbox);
 }
@@ -149,6 +150,8 @@ int peer_charge(struct inbox_entry **out, struct peer *to, struct message *messa
         e->bytes = message->size;
         e->fds = fds;
         before = atomic_fetch_add_explicit(&to->queued_bytes, e->bytes, memory_order_relaxed);
+        if (before + e->bytes > atomic_load_explicit(&to->peak_bytes, memory_order_relaxed))
+                atomic_store_explicit(&to->peak_bytes, before + e->bytes, memory_order_relaxed);
         if (fds)
                 atomic_fetch_add_explicit(&to->queued_fds, fds, memory_order_relaxed);
         r = charge_beyond_allowance(e, to, before + e->bytes);

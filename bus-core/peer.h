@@ -56,6 +56,7 @@ struct peer {
         _Atomic uint64_t seq;   /* last sequence given to a message; breaks ties */
         _Atomic uint64_t queued_bytes;
         _Atomic uint64_t queued_fds;
+        _Atomic uint64_t peak_bytes; /* the most that queued_bytes has been, nearly */
 
         struct { /* any thread may take this, briefly; nothing is taken under it */
                 pthread_mutex_t lock;

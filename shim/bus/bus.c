@@ -93,6 +93,8 @@ int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *lo
         *bus = (struct bus){ .local = local, .next_serial = 1 };
         guard_init(&bus->guard, n_workers);
         name_registry_init(&bus->names);
+        ledger_init(&bus->ledger);
+        CDS_INIT_LIST_HEAD(&bus->turns);
         match_index_init(&bus->rules, resolve_name, bus);
         match_index_init(&bus->monitors, resolve_name, bus);
         peer_init(&bus->self, BUS_ID, NULL, &none, self_free);
@@ -116,6 +118,7 @@ void bus_deinit(struct bus *bus)
         match_index_deinit(&bus->monitors);
         match_index_deinit(&bus->rules);
         name_registry_deinit(&bus->names);
+        ledger_deinit(&bus->ledger);
         guard_deinit(&bus->guard);
         bus->policy = policy_unref(bus->policy);
         bus->limit_table = limit_table_unref(bus->limit_table);
@@ -289,6 +292,7 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
         match_owner_init(&client->rules);
         CDS_INIT_LIST_HEAD(&client->waits);
         replies_init(&client->replies);
+        ledger_enter(&bus->ledger, creds, client->ledger);
         return 0;
 }
 
@@ -531,5 +535,6 @@ void client_disconnect(struct turn *turn, struct client *client)
                 activation_forget(client);
                 lose_replies(turn, client);
         }
+        ledger_leave(&bus->ledger, client->ledger, &client->count, client->dismissed);
         user_put(bus, steal(&client->user));
 }

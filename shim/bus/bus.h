@@ -101,6 +101,8 @@ struct bus {
         struct match_index monitors; /* who is shown everything */
         struct client *clients;      /* by peer id; Hello said */
         struct user *users;          /* by uid */
+        struct ledger ledger;        /* what they all did */
+        struct cds_list_head turns;  /* all there are; constant while threads run */
         size_t n_completed;
         _Atomic size_t n_incomplete; /* connections that have not said Hello */
         size_t n_monitors;

@@ -21,6 +21,7 @@
 
 #include "bus-core/core.h"
 #include "shim/bus/creds.h"
+#include "shim/bus/ledger.h"
 #include "shim/bus/match.h"
 #include "shim/bus/name.h"
 #include "shim/bus/policy.h"
@@ -95,9 +96,12 @@ struct client {
                 struct cds_list_head link; /* in the list of the turn that touched it */
         } drain;
 
-        struct { /* owner's thread only, but read by statistics */
-                _Atomic uint64_t messages_in, messages_out, bytes_in, bytes_out, lost;
-        } count;
+        struct { /* what has come of messages that are not complete; owner's thread */
+                _Atomic uint64_t bytes, fds;
+        } partial;
+
+        struct counts count;
+        struct ledger_entry *ledger[LEDGER_N]; /* the bus's guard */
 };
 
 static inline struct client *client_of(struct peer *peer)

@@ -213,3 +213,36 @@ const char *creds_comm(const struct creds *creds, char *buf, size_t size)
                         buf[i] = ' ';
         return buf;
 }
+
+/* the path of the control group that systemd manages, in place in @text; NULL: there is none */
+static const char *find_cgroup(char *text)
+{
+        char *save, *line;
+
+        for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+                if (strncmp(line, "0::", 3) == 0)
+                        return line + 3;
+                line = strstr(line, ":name=systemd:");
+                if (line)
+                        return line + strlen(":name=systemd:");
+        }
+        return NULL;
+}
+
+const char *creds_cgroup(const struct creds *creds, char *buf, size_t size)
+{
+        char path[64];
+        size_t n;
+        FILE *f;
+
+        if (creds->pid <= 0)
+                return NULL;
+        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)creds->pid);
+        f = fopen(path, "re");
+        if (!f)
+                return NULL;
+        n = fread(buf, 1, size - 1, f);
+        fclose(f);
+        buf[n] = '\0';
+        return find_cgroup(buf);
+}

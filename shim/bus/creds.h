@@ -56,5 +56,8 @@ struct creds *creds_ref(struct creds *creds);
 struct creds *creds_unref(struct creds *creds);
 DEFINE_FREEP(struct creds, creds_unref)
 
+/* creds_cgroup() - the control group that systemd manages, in @buf; NULL: none, or unknown */
+const char *creds_cgroup(const struct creds *creds, char *buf, size_t size);
+
 /* creds_comm() - the command line of the process as a log line shows it, "" when unknown */
 const char *creds_comm(const struct creds *creds, char *buf, size_t size);

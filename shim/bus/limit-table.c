@@ -196,37 +196,6 @@ int limits_of(struct limit_set **setp, struct limit_table *table,
         return 0;
 }
 
-/* the path of the control group that systemd manages, in place in @text; NULL: there is none */
-static const char *find_cgroup(char *text)
-{
-        char *save, *line;
-
-        for (line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-                if (strncmp(line, "0::", 3) == 0)
-                        return line + 3;
-                line = strstr(line, ":name=systemd:");
-                if (line)
-                        return line + strlen(":name=systemd:");
-        }
-        return NULL;
-}
-
-static const char *read_cgroup(pid_t pid, char *buf, size_t size)
-{
-        char path[64];
-        size_t n;
-        FILE *f;
-
-        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)pid);
-        f = fopen(path, "re");
-        if (!f)
-                return NULL;
-        n = fread(buf, 1, size - 1, f);
-        fclose(f);
-        buf[n] = '\0';
-        return find_cgroup(buf);
-}
-
 static const char *read_executable(pid_t pid, char *buf, size_t size)
 {
         char path[64];
@@ -246,7 +215,7 @@ int limits_for(struct limit_set **setp, struct limit_table *table, const struct 
         char executable[PATH_MAX], cgroup[2 * PATH_MAX];
 
         if (table->asks_unit && creds->pid > 0)
-                subject.cgroup = read_cgroup(creds->pid, cgroup, sizeof(cgroup));
+                subject.cgroup = creds_cgroup(creds, cgroup, sizeof(cgroup));
         if (table->asks_executable && creds->pid > 0)
                 subject.executable = read_executable(creds->pid, executable, sizeof(executable));
         return error_fold(limits_of(setp, table, &subject));

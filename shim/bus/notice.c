@@ -163,6 +163,7 @@ static bool wants_error(const struct header *h)
 void notice_error_named(struct turn *turn, struct client *to, const struct envelope *e,
                         const char *error_name, const char *text)
 {
+        counts_add_shared(&to->count, COUNT_REFUSED, 1);
         if (wants_error(&e->header))
                 notice_error_to(turn, to, e->header.serial, error_name, text);
 }

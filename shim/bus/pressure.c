@@ -8,9 +8,9 @@
 #include "shim/bus/log.h"
 #include "shim/bus/pressure.h"
 
-#define N_KINDS  32    /* different interface.member told apart in a queue */
+#define N_SORTS  32    /* different interface.member told apart in a queue */
 #define LOOK_MAX 65536 /* entries looked at */
-#define KIND_MAX 160   /* bytes of an interface.member that are shown */
+#define SORT_MAX 160   /* bytes of an interface.member that are shown */
 
 /* --- warnings -------------------------------------------------------------------------------- */
 
@@ -35,29 +35,29 @@ void pressure_crossed(const struct bus *bus, const struct client *client, size_t
 
 /* --- what is in a queue ---------------------------------------------------------------------- */
 
-struct kind {
-        char text[KIND_MAX]; /* interface.member, or the error's name */
+struct sort {
+        char text[SORT_MAX]; /* interface.member, or the error's name */
         uint64_t n, bytes;
 };
 
 struct tally {
-        struct kind kind[N_KINDS];
-        size_t n_kinds;
+        struct sort sort[N_SORTS];
+        size_t n_sorts;
         uint64_t n, n_other;
 };
 
-static void name_kind(char text[KIND_MAX], const struct envelope *e)
+static void name_sort(char text[SORT_MAX], const struct envelope *e)
 {
         const char *interface = envelope_text(e, e->header.interface);
         const char *member = envelope_text(e, e->header.member);
         const char *error = envelope_text(e, e->header.error_name);
 
         if (error)
-                snprintf(text, KIND_MAX, "%s", error);
+                snprintf(text, SORT_MAX, "%s", error);
         else if (!member)
-                snprintf(text, KIND_MAX, "(answers)");
+                snprintf(text, SORT_MAX, "(answers)");
         else
-                snprintf(text, KIND_MAX, "%s%s%s", interface ? interface : "",
+                snprintf(text, SORT_MAX, "%s%s%s", interface ? interface : "",
                          interface ? "." : "", member);
 }
 
@@ -65,49 +65,49 @@ static bool count_entry(void *data, const struct inbox_entry *entry)
 {
         const struct envelope *e = envelope_of(entry->message);
         struct tally *tally = data;
-        char text[KIND_MAX];
+        char text[SORT_MAX];
         size_t i;
 
         tally->n++;
-        name_kind(text, e);
-        for (i = 0; i < tally->n_kinds; i++)
-                if (strcmp(tally->kind[i].text, text) == 0)
+        name_sort(text, e);
+        for (i = 0; i < tally->n_sorts; i++)
+                if (strcmp(tally->sort[i].text, text) == 0)
                         break;
-        if (i == N_KINDS) {
+        if (i == N_SORTS) {
                 tally->n_other++;
         } else {
-                if (i == tally->n_kinds) {
-                        tally->n_kinds++;
-                        memcpy(tally->kind[i].text, text, sizeof(text));
-                        tally->kind[i].n = tally->kind[i].bytes = 0;
+                if (i == tally->n_sorts) {
+                        tally->n_sorts++;
+                        memcpy(tally->sort[i].text, text, sizeof(text));
+                        tally->sort[i].n = tally->sort[i].bytes = 0;
                 }
-                tally->kind[i].n++;
-                tally->kind[i].bytes += entry->bytes;
+                tally->sort[i].n++;
+                tally->sort[i].bytes += entry->bytes;
         }
         return tally->n < LOOK_MAX;
 }
 
 static int by_count(const void *a, const void *b)
 {
-        const struct kind *x = a, *y = b;
+        const struct sort *x = a, *y = b;
 
         return (x->n < y->n) - (x->n > y->n);
 }
 
 /* "120 x com.example.If.Sig (240000 bytes), ..." */
-static void top_kinds(char *buf, size_t size, struct client *client)
+static void top_sorts(char *buf, size_t size, struct client *client)
 {
         struct tally tally;
         size_t n = 0;
 
-        tally.n = tally.n_other = tally.n_kinds = 0;
+        tally.n = tally.n_other = tally.n_sorts = 0;
         peer_look(&client->peer, count_entry, &tally);
-        qsort(tally.kind, tally.n_kinds, sizeof(tally.kind[0]), by_count);
+        qsort(tally.sort, tally.n_sorts, sizeof(tally.sort[0]), by_count);
         buf[0] = 0;
-        for (size_t i = 0; i < MIN(tally.n_kinds, (size_t)PRESSURE_TOP) && n < size; i++)
+        for (size_t i = 0; i < MIN(tally.n_sorts, (size_t)PRESSURE_TOP) && n < size; i++)
                 n += snprintf(buf + n, size - n, "%s%" PRIu64 " x %s (%" PRIu64 " bytes)",
-                              i ? ", " : ": ", tally.kind[i].n, tally.kind[i].text,
-                              tally.kind[i].bytes);
+                              i ? ", " : ": ", tally.sort[i].n, tally.sort[i].text,
+                              tally.sort[i].bytes);
 }
 
 /* --- the end of a client --------------------------------------------------------------------- */
@@ -122,7 +122,7 @@ void client_record(struct client *client, size_t limit, const char *why)
                 return;
         if (limit < LIMITS_N)
                 bus_limit(bus, limit, text, sizeof(text));
-        top_kinds(top, sizeof(top), client);
+        top_sorts(top, sizeof(top), client);
         /* newcomers come in storms, and are counted by user; a client has a line of its own */
         log_limited(LOG_WARNING, "disconnect",
                     known                    ? client->peer.id + ((uint64_t)1 << 32)
@@ -131,7 +131,7 @@ void client_record(struct client *client, size_t limit, const char *why)
                     "%s is disconnected: %s%s%s%s; it sent %" PRIu64 " messages; its queue holds "
                     "%" PRIu64 " bytes, %" PRIu64 " descriptors%s",
                     client_describe(client, who, sizeof(who)), why, text[0] ? " (" : "", text,
-                    text[0] ? ")" : "", (uint64_t)client->count.messages_in,
+                    text[0] ? ")" : "", counts_get(&client->count, COUNT_MESSAGES_IN),
                     (uint64_t)client->peer.queued_bytes, (uint64_t)client->peer.queued_fds, top);
 }
 

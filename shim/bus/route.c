@@ -220,7 +220,7 @@ static void give_copy(struct tx *tx, struct client *to, struct envelope *e)
 {
         if (!tx_add(tx, &to->peer, &e->message))
                 return;
-        atomic_fetch_add_explicit(&to->count.lost, 1, memory_order_relaxed);
+        counts_add_shared(&to->count, COUNT_LOST, 1);
         log_limited(LOG_WARNING, "lost copy", to->peer.id,
                     "%s does not read fast enough: a copy for it was dropped", to->name);
 }
@@ -241,7 +241,10 @@ void route_monitors(struct turn *turn, struct tx *tx, struct peer *from, struct 
 
 static void touch_peer(void *data, struct peer *to)
 {
-        turn_touch(data, client_of(to));
+        struct turn *turn = data;
+
+        if (turn_touch(turn, client_of(to)))
+                counts_add(&client_of(turn->out.from)->count, COUNT_WAKEUPS_CAUSED, 1);
 }
 
 void route_commit(struct turn *turn)
@@ -376,8 +379,8 @@ static int deliver(struct turn *turn, struct client *sender, struct envelope *e,
         if (turn->out.n)
                 return tx_add(&turn->out, &to->peer, &e->message);
         r = peer_send(&sender->peer, &to->peer, &e->message);
-        if (!r)
-                turn_touch(turn, to);
+        if (!r && turn_touch(turn, to))
+                counts_add(&sender->count, COUNT_WAKEUPS_CAUSED, 1);
         return r;
 }
 
@@ -432,7 +435,7 @@ void route_unicast(struct turn *turn, struct client *sender, struct envelope *e,
 
 static void skip_receiver(struct client *to, int why)
 {
-        atomic_fetch_add_explicit(&to->count.lost, 1, memory_order_relaxed);
+        counts_add_shared(&to->count, COUNT_LOST, 1);
         log_limited(LOG_WARNING, "lost broadcast", to->peer.id,
                     why < 0 ? "not enough memory for a broadcast to %s"
                             : "the queue of %s is full: it does not read; a broadcast was dropped",
@@ -504,6 +507,7 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
         struct client *to;
 
         assert(turn->hold != TURN_NOTHING && sender->state == CLIENT_ACTIVE);
+        kinds_count(turn->kinds, e);
         trace("enter", "%s#%u type %u to %s", sender->name, h->serial, h->type, name ? name : "*");
         if (!name) {
                 if (h->type != HEADER_SIGNAL) {

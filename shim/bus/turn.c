@@ -12,15 +12,19 @@ int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
         CDS_INIT_LIST_HEAD(&turn->touched);
         tx_init(&turn->tx, &bus->self);
         tx_init(&turn->out, NULL);
+        cds_list_add_tail(&turn->link, &bus->turns);
         turn->buffer = malloc(TURN_KEEP + TURN_BUFFER);
-        return turn->buffer ? 0 : error_origin(-ENOMEM);
+        turn->kinds = calloc(1, sizeof(*turn->kinds));
+        return turn->buffer && turn->kinds ? 0 : error_origin(-ENOMEM);
 }
 
 void turn_deinit(struct turn *turn)
 {
         assert(cds_list_empty(&turn->touched));
         match_hits_deinit(&turn->hits);
+        cds_list_del(&turn->link);
         free(turn->buffer);
+        free(turn->kinds);
         cache_trim();
 }
 
@@ -51,14 +55,15 @@ void turn_release(struct turn *turn)
         turn->hold = TURN_NOTHING;
 }
 
-void turn_touch(struct turn *turn, struct client *client)
+bool turn_touch(struct turn *turn, struct client *client)
 {
         turn->load++;
         if (atomic_load_explicit(&client->drain.touched, memory_order_relaxed) ||
             atomic_exchange(&client->drain.touched, true))
-                return;
+                return false;
         cds_list_add_tail(&client->drain.link, &turn->touched);
         client_ref(client);
+        return true;
 }
 
 int turn_say(struct turn *turn, struct client *to, struct message *message)

@@ -23,6 +23,7 @@
 
 #include "bus-core/core.h"
 #include "shim/bus/client.h"
+#include "shim/bus/kinds.h"
 #include "shim/bus/match.h"
 #include "shim/wire/body.h"
 
@@ -50,6 +51,8 @@ struct turn {
         struct match_hits hits;
         struct body_args args; /* of the message at hand, if any rule asks for them */
         struct match_value values[BODY_ARGS_MAX];
+        struct kinds *kinds;     /* of messages that it routed */
+        struct cds_list_head link; /* in bus->turns, from before its thread starts */
         uint8_t *buffer; /* what a door reads into: an unfinished rest, then TURN_BUFFER */
 };
 
@@ -63,8 +66,8 @@ void turn_read(struct turn *turn);
 void turn_write(struct turn *turn);
 void turn_release(struct turn *turn);
 
-/* turn_touch() - there is something new in this client's inbox */
-void turn_touch(struct turn *turn, struct client *client);
+/* turn_touch() - there is something new in this client's inbox; true: the first in this turn */
+bool turn_touch(struct turn *turn, struct client *client);
 
 /* turn_say() - the bus itself sends to @to; goes out with turn_commit() */
 int turn_say(struct turn *turn, struct client *to, struct message *message);

@@ -452,7 +452,10 @@ static void written(struct conn *conn, size_t n)
         struct client *client = &conn->client;
         struct inbox_entry *entry, *next;
 
-        atomic_fetch_add_explicit(&client->count.bytes_out, n, memory_order_relaxed);
+        uint64_t done = 0;
+
+        counts_add(&client->count, COUNT_BYTES_OUT, n);
+        counts_add(&client->count, COUNT_WAKEUPS, 1);
         n += conn->out.offset;
         cds_list_for_each_entry_safe(entry, next, &conn->out.entries, link) {
                 size_t size = envelope_of(entry->message)->size;
@@ -460,10 +463,13 @@ static void written(struct conn *conn, size_t n)
                 if (n < size)
                         break;
                 n -= size;
+                if (entry->fds)
+                        counts_add(&client->count, COUNT_FDS_OUT, entry->fds);
                 cds_list_del(&entry->link);
                 peer_release(&client->peer, entry);
-                atomic_fetch_add_explicit(&client->count.messages_out, 1, memory_order_relaxed);
+                done++;
         }
+        counts_add(&client->count, COUNT_MESSAGES_OUT, done);
         conn->out.offset = n;
 }
 

@@ -1,12 +1,115 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* Driver: org.freedesktop.DBus.Debug.Stats. The keys are the reference's. */
+/*
+ * Driver: org.freedesktop.DBus.Debug.Stats. The keys are the reference's, and ours, which begin
+ * with "org.lambus."; lambus-daemon(1) explains them.
+ */
 
 #include "config.h"
 
 #include <malloc.h>
+#include <stdio.h>
 
+#include "shim/bus/stats.h"
 #include "shim/dbus/driver.h"
+
+#define ROWS_MAX 64 /* of each sort: the most troubling, the most frequent */
+
+static void write_u64(struct writer *w, const char *key, uint64_t v)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, key);
+        writer_u64(w, v);
+        writer_close(w);
+}
+
+static void write_numbers(struct writer *w, const struct stats_row *row)
+{
+        writer_open(w, 'a', NULL);
+        for (int i = 0; i < COUNT_N; i++)
+                if (row->count[i])
+                        write_u64(w, count_name(i), row->count[i]);
+        for (int i = 0; i < GAUGE_N; i++)
+                if (row->gauge[i])
+                        write_u64(w, gauge_name(i), row->gauge[i]);
+        writer_close(w);
+}
+
+static void write_list(struct writer *w, const char *key, const struct stats_list *list)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, key);
+        writer_open(w, 'v', "a(sssda{st})");
+        writer_open(w, 'a', NULL);
+        for (size_t i = 0; i < MIN(list->n, (size_t)ROWS_MAX); i++) {
+                const struct stats_row *row = &list->rows[i];
+
+                writer_open(w, '(', NULL);
+                writer_string(w, row->name);
+                writer_string(w, row->comm);
+                writer_string(w, row->owner);
+                writer_double(w, row->pressure);
+                write_numbers(w, row);
+                writer_close(w);
+        }
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+static void write_messages(struct writer *w, const struct stats *stats)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, "org.lambus.Messages");
+        writer_open(w, 'v', "a(stt)");
+        writer_open(w, 'a', NULL);
+        for (size_t i = 0; i < MIN(stats->n_messages, (size_t)ROWS_MAX); i++) {
+                writer_open(w, '(', NULL);
+                writer_string(w, stats->messages[i].text);
+                writer_u64(w, stats->messages[i].messages);
+                writer_u64(w, stats->messages[i].bytes);
+                writer_close(w);
+        }
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+/* What dbus-daemon does not tell. */
+static void write_own(struct writer *w, struct turn *turn)
+{
+        struct stats stats = STATS_NULL;
+
+        if (!stats_take(&stats, turn)) {
+                stats_sort(&stats);
+                writer_dict_u32(w, "org.lambus.Version", STATS_VERSION);
+                write_list(w, "org.lambus.Users", &stats.list[STATS_USERS]);
+                write_list(w, "org.lambus.Units", &stats.list[STATS_UNITS]);
+                write_list(w, "org.lambus.Processes", &stats.list[STATS_PROCESSES]);
+                write_list(w, "org.lambus.Connections", &stats.list[STATS_CONNECTIONS]);
+                write_messages(w, &stats);
+        }
+        stats_deinit(&stats);
+}
+
+/* The numbers of one connection, each a key of its own. */
+static void write_own_connection(struct writer *w, const struct client *client)
+{
+        struct stats_row row = {};
+        char key[64];
+
+        stats_count_client(&row, client);
+        for (int i = 0; i < COUNT_N + GAUGE_N; i++) {
+                snprintf(key, sizeof(key), "org.lambus.%s",
+                         i < COUNT_N ? count_name(i) : gauge_name(i - COUNT_N));
+                writer_open(w, '{', NULL);
+                writer_string(w, key);
+                writer_open(w, 'v', "t");
+                writer_u64(w, i < COUNT_N ? row.count[i] : row.gauge[i - COUNT_N]);
+                writer_close(w);
+                writer_close(w);
+        }
+}
 
 static void get_stats(struct call *call)
 {
@@ -28,6 +131,7 @@ static void get_stats(struct call *call)
         writer_dict_u32(&w, "BusNames", bus->names.ownerships.n + bus->n_completed);
         writer_dict_u32(&w, "PeakBusNames", bus->peak_names);
         writer_dict_u32(&w, "PeakBusNamesPerConnection", bus->peak_names_per_client);
+        write_own(&w, call->turn);
         writer_close(&w);
         driver_send(&w, call);
 }
@@ -52,11 +156,12 @@ static void get_connection_stats(struct call *call)
         writer_dict_u32(&w, "BusNames", client->names.n + 1);
         writer_dict_u32(&w, "PeakBusNames", client->peak_names);
         writer_dict_string(&w, "UniqueName", client->name);
-        writer_dict_u32(&w, "IncomingMessages", client->count.messages_in);
-        writer_dict_u32(&w, "IncomingBytes", client->count.bytes_in);
-        writer_dict_u32(&w, "OutgoingMessages", client->count.messages_out);
+        writer_dict_u32(&w, "IncomingMessages", counts_get(&client->count, COUNT_MESSAGES_IN));
+        writer_dict_u32(&w, "IncomingBytes", counts_get(&client->count, COUNT_BYTES_IN));
+        writer_dict_u32(&w, "OutgoingMessages", counts_get(&client->count, COUNT_MESSAGES_OUT));
         writer_dict_u32(&w, "OutgoingBytes", client->peer.queued_bytes);
         writer_dict_u32(&w, "OutgoingFDs", client->peer.queued_fds);
+        write_own_connection(&w, client);
         writer_close(&w);
         driver_send(&w, call);
 }
@@ -92,7 +197,7 @@ static void get_all_match_rules(struct call *call)
 }
 
 static const struct driver_method methods[] = {
-        { "GetStats", "", "a{sv}", NULL, NULL, 0, get_stats },
+        { "GetStats", "", "a{sv}", NULL, NULL, DRIVER_WRITES, get_stats },
         { "GetConnectionStats", "s", "a{sv}", NULL, NULL, 0, get_connection_stats },
         { "GetAllMatchRules", "", "a{sas}", NULL, NULL, 0, get_all_match_rules },
         {},

@@ -94,8 +94,10 @@ static const char *enter(struct conn *conn, struct turn *turn, struct envelope *
         struct client *client = &conn->client;
         const char *reason = NULL;
 
-        atomic_fetch_add_explicit(&client->count.messages_in, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&client->count.bytes_in, e->size, memory_order_relaxed);
+        counts_add(&client->count, COUNT_MESSAGES_IN, 1);
+        counts_add(&client->count, COUNT_BYTES_IN, e->size);
+        if (e->message.fds)
+                counts_add(&client->count, COUNT_FDS_IN, e->message.fds->n);
         turn_read(turn);
         if (client->state == CLIENT_ACTIVE)
                 client_send(turn, client, e);
