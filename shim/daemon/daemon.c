@@ -100,6 +100,7 @@ void daemon_deinit(struct daemon *d)
 {
         if (d->listeners_are_up)
                 listeners_deinit(&d->listeners);
+        metrics_deinit(&d->metrics);
         cookie_ring_deinit(&d->cookies);
         if (d->bus_is_up)
                 bus_deinit(&d->bus);
@@ -137,6 +138,9 @@ int daemon_listen(struct daemon *d)
                 r = listeners_add(&d->listeners, d->options.address, why);
         for (size_t i = 0; !r && !d->options.address && i < d->config->n_listen; i++)
                 r = listeners_add(&d->listeners, d->config->listen[i], why);
+        metrics_init(&d->metrics, &d->bus);
+        if (!r && d->options.metrics)
+                r = metrics_listen(&d->metrics, d->options.metrics, why);
         if (r) {
                 fprintf(stderr, "Failed to start message bus: %s\n", why);
                 return error_fold(r);
@@ -197,6 +201,9 @@ static int start_workers(struct daemon *d)
                 if (r)
                         return error_fold(r);
         }
+        r = metrics_start(&d->metrics, &d->workers[0].poller);
+        if (r)
+                return error_fold(r);
         return error_fold(listeners_start(&d->listeners, d->workers, d->n_workers));
 }
 
@@ -215,6 +222,7 @@ static void stop_services(struct daemon *d)
 static void stop_workers(struct daemon *d)
 {
         listeners_stop(&d->listeners);
+        metrics_stop(&d->metrics);
         d->kdbus = bridge_free(d->kdbus, &d->workers[0].turn);
         stop_services(d);
         daemon_unwatch_files(d);
@@ -228,6 +236,12 @@ static void stop_workers(struct daemon *d)
         closep(&d->signal_fd);
         for (unsigned int i = d->n_workers; i > 0; i--)
                 worker_deinit(&d->workers[i - 1]);
+}
+
+static void keep_files(struct daemon *d, bool keep)
+{
+        d->listeners.keep_files = keep;
+        d->metrics.listeners.keep_files = keep;
 }
 
 /* What the reference does between the sockets and the first message, in its order. */
@@ -253,11 +267,11 @@ static int settle_in(struct daemon *d)
                 return -EBADF;
         }
         if (fork_it) {
-                d->listeners.keep_files = true; /* if this process ends here, the child has them */
+                keep_files(d, true); /* if this process ends here, the child has them */
                 r = service_fork(&d->tell, config->keep_umask);
                 if (r)
                         return error_fold(r);
-                d->listeners.keep_files = false;
+                keep_files(d, false);
                 creds_unref(d->bus.creds);
                 r = creds_of_self(&d->bus.creds);
                 if (r)

@@ -17,6 +17,7 @@
 #include "shim/bus/bus.h"
 #include "shim/daemon/busconfig.h"
 #include "shim/daemon/listen.h"
+#include "shim/daemon/metrics.h"
 #include "shim/daemon/options.h"
 #include "shim/daemon/places.h"
 #include "shim/daemon/spawn.h"
@@ -31,6 +32,7 @@ struct daemon {
         bool fell_back; /* that is the built-in one, for the file is broken */
         struct cookie_ring cookies;
         struct listeners listeners;
+        struct metrics metrics;
         struct worker *workers;
         unsigned int n_workers;
         bool bus_is_up, listeners_are_up;

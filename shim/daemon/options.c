@@ -31,6 +31,7 @@ enum {
         OPT_HELP,
         OPT_WORKERS,
         OPT_CONSOLE_DIR,
+        OPT_METRICS,
         OPT_KDBUS,
 };
 
@@ -53,6 +54,7 @@ static const struct option words[] = {
         { "help", no_argument, NULL, OPT_HELP },
         { "workers", required_argument, NULL, OPT_WORKERS },
         { "console-dir", required_argument, NULL, OPT_CONSOLE_DIR },
+        { "metrics", required_argument, NULL, OPT_METRICS },
         { "kdbus", required_argument, NULL, OPT_KDBUS },
         {},
 };
@@ -64,7 +66,8 @@ void options_usage(void)
                 "              [--print-address[=DESCRIPTOR]] [--print-pid[=DESCRIPTOR]]\n"
                 "              [--address=ADDRESS] [--fork] [--nofork] [--nopidfile]\n"
                 "              [--syslog] [--nosyslog] [--syslog-only] [--systemd-activation]\n"
-                "              [--workers=N] [--console-dir=DIR] [--kdbus=DIRECTORY] [--introspect]\n"
+                "              [--workers=N] [--console-dir=DIR] [--kdbus=DIRECTORY]\n"
+                "              [--metrics=ADDRESS] [--introspect]\n"
                 "              [--version] [--help]\n");
 }
 
@@ -210,6 +213,9 @@ static enum options_action take(struct options *o, int word, char *value)
                 return OPTIONS_VERSION;
         case OPT_CONSOLE_DIR:
                 o->console_dir = value;
+                return OPTIONS_RUN;
+        case OPT_METRICS:
+                o->metrics = value;
                 return OPTIONS_RUN;
         case OPT_WORKERS:
                 return set_workers(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;

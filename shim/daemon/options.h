@@ -44,6 +44,7 @@ struct options {
         bool systemd_activation;
         enum options_log log;
         unsigned int workers; /* 0: choose */
+        const char *metrics;     /* address where to report; NULL: nowhere */
         const char *console_dir; /* who has a file there is at the console; NULL: CONSOLE_DIR */
         const char *kdbus;    /* state directory of a kdbus domain to serve beside; NULL: none */
         char **args;          /* owned; the texts above lie in it */
