@@ -40,6 +40,7 @@ struct activation {
         struct service *service; /* counted; NULL if it is AWAITED */
         enum activation_state state;
         bool by_helper;
+        bool shown; /* monitors have seen the request, which systemd is yet to hear */
         struct launch *launch; /* the program while it runs; NULL: none */
         uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
         struct cds_list_head link;

@@ -20,20 +20,38 @@ static struct client *find_systemd(const struct bus *bus)
         return bus_find(bus, SYSTEMD_NAME, strlen(SYSTEMD_NAME));
 }
 
+static void write_request(struct writer *w, struct turn *turn, const struct activation *a)
+{
+        notice_begin(w, turn, HEADER_SIGNAL, NULL);
+        writer_field(w, FIELD_DESTINATION, SYSTEMD_NAME);
+        writer_field(w, FIELD_PATH, BUS_PATH);
+        writer_field(w, FIELD_INTERFACE, ACTIVATOR_INTERFACE);
+        writer_field(w, FIELD_MEMBER, "ActivationRequest");
+        writer_body(w, "s");
+        writer_string(w, a->service->systemd_service);
+}
+
 /* Asked again, systemd does nothing more: so whoever takes its place is asked again. */
 static void ask(struct turn *turn, struct activation *a, struct client *systemd)
 {
         struct writer w;
 
-        notice_begin(&w, turn, HEADER_SIGNAL, NULL);
-        writer_field(&w, FIELD_DESTINATION, SYSTEMD_NAME);
-        writer_field(&w, FIELD_PATH, BUS_PATH);
-        writer_field(&w, FIELD_INTERFACE, ACTIVATOR_INTERFACE);
-        writer_field(&w, FIELD_MEMBER, "ActivationRequest");
-        writer_body(&w, "s");
-        writer_string(&w, a->service->systemd_service);
-        notice_send(&w, turn, systemd);
+        write_request(&w, turn, a);
+        if (a->shown)
+                notice_send_unseen(&w, turn, systemd);
+        else
+                notice_send(&w, turn, systemd);
         a->state = ACTIVATION_ASKED;
+}
+
+/* Monitors see the request when it is made, not when systemd comes to hear it. */
+static void show(struct turn *turn, struct activation *a)
+{
+        struct writer w;
+
+        write_request(&w, turn, a);
+        notice_show(&w, turn, NULL);
+        a->shown = true;
 }
 
 void systemd_begin(struct turn *turn, struct activation *a, struct client *who)
@@ -49,6 +67,8 @@ void systemd_begin(struct turn *turn, struct activation *a, struct client *who)
         a->state = ACTIVATION_UNASKED;
         if (systemd)
                 ask(turn, a, systemd);
+        else
+                show(turn, a);
 }
 
 /* As the reference does, the destination is the name only if it was waited for. */

@@ -62,11 +62,20 @@ static void write_error(struct writer *w, uint32_t reply_serial, const char *err
         writer_string(w, text);
 }
 
+void notice_show(struct writer *w, struct turn *turn, const struct client *to)
+{
+        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+
+        if (finish(&e, w))
+                log_line(LOG_ERR, "a copy for monitors was lost: not enough memory");
+        else
+                route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
+}
+
 /* @sender: NULL for the bus itself, which then is the error's destination, too */
 void notice_to_monitors(struct turn *turn, const struct client *sender, const struct envelope *e,
                         enum outcome outcome, const char *text)
 {
-        _cleanup_(envelope_unrefp) struct envelope *error = NULL;
         struct writer w;
 
         if (!turn->bus->n_monitors)
@@ -75,10 +84,7 @@ void notice_to_monitors(struct turn *turn, const struct client *sender, const st
         if (!sender)
                 writer_field(&w, FIELD_DESTINATION, BUS_NAME);
         write_error(&w, e->header.serial, outcome_error_name(outcome), text);
-        if (finish(&error, &w))
-                log_line(LOG_ERR, "a copy for monitors was lost: not enough memory");
-        else
-                route_monitors(turn, &turn->tx, &turn->bus->self, error, sender);
+        notice_show(&w, turn, sender);
 }
 
 /* The receiver's policy keeps the bus's own message from it; only those who watch can know. */
@@ -88,12 +94,8 @@ static void refused(struct turn *turn, const struct envelope *e)
                            "Policy keeps this message of the bus from its receiver");
 }
 
-void notice_send(struct writer *w, struct turn *turn, struct client *to)
-{
-        notice_send_fds(w, turn, to, NULL);
-}
-
-void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds)
+static void say(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds,
+                bool seen)
 {
         _cleanup_(envelope_unrefp) struct envelope *e = NULL;
         int r;
@@ -105,7 +107,8 @@ void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, str
                 return;
         }
         e->message.fds = fds;
-        route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
+        if (seen)
+                route_monitors(turn, &turn->tx, &turn->bus->self, e, to);
         if (route_refused_by_receiver(to, e)) {
                 refused(turn, e);
                 return;
@@ -113,6 +116,21 @@ void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, str
         r = turn_say(turn, to, &e->message);
         if (r)
                 cannot_tell(to, r);
+}
+
+void notice_send(struct writer *w, struct turn *turn, struct client *to)
+{
+        notice_send_fds(w, turn, to, NULL);
+}
+
+void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds)
+{
+        say(w, turn, to, fds, true);
+}
+
+void notice_send_unseen(struct writer *w, struct turn *turn, struct client *to)
+{
+        say(w, turn, to, NULL, false);
 }
 
 void notice_broadcast(struct writer *w, struct turn *turn)

@@ -24,6 +24,12 @@ void notice_send(struct writer *w, struct turn *turn, struct client *to);
 /* notice_send_fds() - the same with descriptors; consumes @fds, which may be NULL */
 void notice_send_fds(struct writer *w, struct turn *turn, struct client *to, struct fdset *fds);
 
+/* notice_show() - complete @w and show it to monitors only; @to is who it would be for, or NULL */
+void notice_show(struct writer *w, struct turn *turn, const struct client *to);
+
+/* notice_send_unseen() - as notice_send(), for what notice_show() has shown already */
+void notice_send_unseen(struct writer *w, struct turn *turn, struct client *to);
+
 /* notice_broadcast() - complete @w and send it to all whose rules match; consumes @w */
 void notice_broadcast(struct writer *w, struct turn *turn);
 

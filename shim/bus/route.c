@@ -499,6 +499,18 @@ static void to_bus(struct turn *turn, struct client *sender, struct envelope *e,
         turn->bus->local->call(turn, sender, e);
 }
 
+/* For a name that a service may have: monitors see what is done for it before the message. */
+static void to_service(struct turn *turn, struct client *sender, struct envelope *e)
+{
+        bool kept = activation_enqueue(turn, sender, e);
+
+        turn_commit(turn);
+        route_monitors(turn, &turn->out, &sender->peer, e, NULL);
+        route_commit(turn);
+        if (!kept)
+                unknown_destination(turn, sender, e);
+}
+
 void client_send(struct turn *turn, struct client *sender, struct envelope *e)
 {
         const struct header *h = &e->header;
@@ -520,12 +532,21 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
                 return;
         }
         if (h->destination.len == strlen(BUS_NAME) && memcmp(name, BUS_NAME, h->destination.len) == 0) {
+                if (h->type == HEADER_SIGNAL) { /* monitors see what it does before it */
+                        to_bus(turn, sender, e, true);
+                        turn_commit(turn);
+                }
                 route_monitors(turn, &turn->out, &sender->peer, e, NULL);
                 route_commit(turn); /* what the bus says to it comes after it */
-                to_bus(turn, sender, e, true);
+                if (h->type != HEADER_SIGNAL)
+                        to_bus(turn, sender, e, true);
                 return;
         }
         to = bus_find(bus, name, h->destination.len);
+        if (!to && h->type <= HEADER_SIGNAL && activation_wanted(bus, e)) {
+                to_service(turn, sender, e);
+                return;
+        }
         route_monitors(turn, &turn->out, &sender->peer, e, to);
         if (to && h->type <= HEADER_SIGNAL) {
                 route_unicast(turn, sender, e, to);
@@ -535,6 +556,6 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
         if (h->type > HEADER_SIGNAL)
                 notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
                              "Messages of the unknown type %u are not delivered", h->type);
-        else if (!activation_wanted(bus, e) || !activation_enqueue(turn, sender, e))
+        else
                 unknown_destination(turn, sender, e);
 }
