@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shim/kdbus/serve.h"
@@ -130,7 +131,8 @@ int verb_kdbus_run(int argc, char **argv)
         if (run.private && !run.state) {
                 strcpy(run.private_state, "/tmp/lambus-kdbus-XXXXXX");
                 run.state = mkdtemp(run.private_state);
-                if (!run.state)
+                /* as open as the kernel's: the program may have parts that run as another user */
+                if (!run.state || chmod(run.state, 0755) < 0)
                         return verb_fail("%s: %s", run.private_state, strerror(errno));
         }
         if (!run.state)
