@@ -32,6 +32,7 @@ struct activator {
         struct account *account; /* of the messages that wait */
         struct timer timer;
         uint64_t next_due; /* what the timer is set to; UINT64_MAX: not set */
+        uint64_t manager;  /* peer id of the systemd that answers questions; BUS_ID: none */
 };
 
 struct activation {
@@ -43,6 +44,10 @@ struct activation {
         bool shown; /* monitors have seen the request, which systemd is yet to hear */
         struct launch *launch; /* the program while it runs; NULL: none */
         uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
+
+        uint32_t serial;  /* of the question that systemd has to answer; 0: none */
+        char *unit_path;  /* the unit's object; NULL: not known */
+        char *job_result; /* of the last job that is gone; NULL: none is */
         struct cds_list_head link;
         struct cds_list_head waiters;
 };
@@ -65,6 +70,12 @@ void systemd_begin(struct turn *turn, struct activation *activation, struct clie
 
 /* systemd_arrived() - tell a new owner of systemd's name what it is to start, and to set */
 void systemd_arrived(struct turn *turn, struct activator *activator, struct client *systemd);
+
+/* job_manager_is() - systemd's name has a new owner: may it be asked? */
+void job_manager_is(struct turn *turn, struct activator *activator, struct client *systemd);
+
+/* job_asked() - an activation is ASKED now: follow its unit */
+void job_asked(struct turn *turn, struct activation *activation, struct client *systemd);
 
 /* systemd_update_environment() - the same for variables; 0 or -ENOMEM and nothing changed */
 int systemd_update_environment(struct turn *turn, struct activator *activator,

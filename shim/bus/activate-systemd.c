@@ -42,6 +42,7 @@ static void ask(struct turn *turn, struct activation *a, struct client *systemd)
         else
                 notice_send(&w, turn, systemd);
         a->state = ACTIVATION_ASKED;
+        job_asked(turn, a, systemd);
 }
 
 /* Monitors see the request when it is made, not when systemd comes to hear it. */
@@ -107,6 +108,7 @@ void systemd_arrived(struct turn *turn, struct activator *activator, struct clie
 {
         struct activation *a;
 
+        job_manager_is(turn, activator, systemd);
         if (activator->tell)
                 set_environment(turn, activator->untold.entry, SYSTEMD_NAME, systemd);
         activator->tell = false;

@@ -112,6 +112,8 @@ static void activation_free(struct activation *a, bool kill)
         a->name->activation = NULL;
         name_unref(a->name);
         service_unref(a->service);
+        free(a->unit_path);
+        free(a->job_result);
         free(a);
 }
 
@@ -398,6 +400,7 @@ int activator_new(struct activator **out, struct bus *bus, struct poller *poller
                 return error_origin(-ENOMEM);
         activator->bus = bus;
         activator->poller = poller;
+        activator->manager = BUS_ID;
         activator->timer.fn = expire;
         activator->next_due = UINT64_MAX;
         CDS_INIT_LIST_HEAD(&activator->pending);

@@ -29,6 +29,7 @@
  *             activation_succeeded()    the name has an owner
  *             activation_ended()        the program failed (LAUNCHED)
  *             activation_unit_failed()  systemd says so (ASKED, UNASKED)
+ *             activation_answered()     systemd says that the unit failed or was skipped (ASKED)
  *             expire()                  service_start_timeout has passed
  *             activator_stop()          the bus ends
  *
@@ -109,6 +110,12 @@ void activation_succeeded(struct turn *turn, struct name *name, struct client *o
 /* activation_unit_failed() - systemd says that it cannot start @unit */
 void activation_unit_failed(struct turn *turn, const char *unit, const char *error_name,
                             const char *text);
+
+/* activation_answered() - an answer to the bus: is it for us? Either side, may come back with write */
+bool activation_answered(struct turn *turn, struct client *sender, const struct envelope *e);
+
+/* activation_hear() - a broadcast, which may be systemd's about a unit; likewise */
+void activation_hear(struct turn *turn, struct client *sender, const struct envelope *e);
 
 /* activation_forget() - a client is gone: it waits for nothing any more */
 void activation_forget(struct client *client);

@@ -26,18 +26,30 @@ static void cannot_tell(struct client *to, int why)
                                "holds more than twice what it may");
 }
 
-void notice_begin(struct writer *w, struct turn *turn, uint8_t type, const struct client *to)
+static uint32_t begin(struct writer *w, struct turn *turn, uint8_t type, uint8_t flags,
+                      const struct client *to)
 {
         uint32_t serial;
 
         do {
                 serial = atomic_fetch_add_explicit(&turn->bus->next_serial, 1, memory_order_relaxed);
         } while (!serial);
-        writer_init(w, type, HEADER_NO_REPLY_EXPECTED, serial);
+        writer_init(w, type, flags, serial);
         writer_field(w, FIELD_SENDER, BUS_NAME);
         if (to)
                 writer_field(w, FIELD_DESTINATION,
                              to->state == CLIENT_NEW ? ":not.active.yet" : to->name);
+        return serial;
+}
+
+void notice_begin(struct writer *w, struct turn *turn, uint8_t type, const struct client *to)
+{
+        begin(w, turn, type, HEADER_NO_REPLY_EXPECTED, to);
+}
+
+uint32_t notice_begin_call(struct writer *w, struct turn *turn, const struct client *to)
+{
+        return begin(w, turn, HEADER_CALL, 0, to);
 }
 
 static int finish(struct envelope **out, struct writer *w)

@@ -18,6 +18,9 @@
 /* notice_begin() - a message of the bus's own to @to (NULL: to all that want it) */
 void notice_begin(struct writer *w, struct turn *turn, uint8_t type, const struct client *to);
 
+/* notice_begin_call() - a call of the bus's own; returns its serial, which the answer refers to */
+uint32_t notice_begin_call(struct writer *w, struct turn *turn, const struct client *to);
+
 /* notice_send() - complete @w and send it to @to; consumes @w */
 void notice_send(struct writer *w, struct turn *turn, struct client *to);
 

@@ -494,6 +494,8 @@ static void to_bus(struct turn *turn, struct client *sender, struct envelope *e,
                              "Messages of the unknown type %u are not delivered", e->header.type);
                 return;
         }
+        if (is_reply(e) && activation_answered(turn, sender, e))
+                return;
         if (judged && !allowed(turn, sender, e, NULL, false, true))
                 return;
         turn->bus->local->call(turn, sender, e);
@@ -529,6 +531,7 @@ void client_send(struct turn *turn, struct client *sender, struct envelope *e)
                 route_monitors(turn, &turn->out, &sender->peer, e, NULL);
                 broadcast(turn, sender, e);
                 route_commit(turn);
+                activation_hear(turn, sender, e);
                 return;
         }
         if (h->destination.len == strlen(BUS_NAME) && memcmp(name, BUS_NAME, h->destination.len) == 0) {

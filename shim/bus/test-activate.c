@@ -86,6 +86,7 @@ static struct turn turn;
 static struct poller poller;
 static struct client a, b, s;
 static size_t n_closed;
+static uint32_t last_serial; /* of what was heard */
 static char dir[] = "/tmp/test-activate.XXXXXX", text[4096];
 
 static void no_call(struct turn *t, struct client *sender, struct envelope *e)
@@ -109,11 +110,12 @@ static void no_free(struct client *client)
 static const struct bus_local local = { .call = no_call };
 static const struct door door = { .drain = no_drain, .close = count_close, .free = no_free };
 
-static void join(struct client *client)
+static void join(struct client *client, pid_t pid)
 {
         struct creds *creds;
 
         ck_assert_int_eq(creds_of_self(&creds), 0);
+        creds->pid = pid;
         ck_assert_int_eq(client_init(client, &bus, &door, creds), 0);
         creds_unref(creds);
         client->accepts_fds = true;
@@ -178,9 +180,9 @@ static void setup(void)
         ck_assert_int_eq(activator_new(&bus.activator, &bus, &poller), 0);
         configure(NULL);
         turn_write(&turn);
-        join(&a);
-        join(&b);
-        join(&s);
+        join(&a, 11);
+        join(&b, 12);
+        join(&s, 13);
 }
 
 static void teardown(void)
@@ -278,6 +280,7 @@ static void describe(const struct envelope *e)
         const char *name = envelope_text(e, h->error_name);
         uint32_t result;
 
+        last_serial = h->serial;
         if (h->type == HEADER_CALL || h->type == HEADER_SIGNAL)
                 strcat(text, envelope_text(e, h->member));
         else if (h->type == HEADER_ERROR)
@@ -580,6 +583,165 @@ START_TEST(systemd_hears_of_the_environment_once_it_is_there)
 }
 END_TEST
 
+/* A real systemd, process 1, says something of its own: to the bus, or to all. */
+static void systemd_says(struct writer *w)
+{
+        const struct envelope_sender sender = {
+                .id = s.peer.id,
+                .name = s.name,
+                .name_len = s.name_len,
+                .account = s.peer.account,
+        };
+        struct envelope *e;
+        struct header h;
+        uint8_t *bytes;
+        size_t n;
+
+        ck_assert_int_eq(writer_finish(w, &bytes, &n, &h), 0);
+        ck_assert_int_eq(envelope_copy(&e, &h, bytes, &sender), 0);
+        client_send(&turn, &s, e);
+        turn_write(&turn);
+        turn_commit(&turn);
+        envelope_unref(e);
+        free(bytes);
+}
+
+static void systemd_answers(struct writer *w, const char *signature)
+{
+        writer_init(w, HEADER_RETURN, HEADER_NO_REPLY_EXPECTED, 1000);
+        writer_field(w, FIELD_DESTINATION, BUS_NAME);
+        writer_field_u32(w, FIELD_REPLY_SERIAL, last_serial);
+        writer_body(w, signature);
+}
+
+static void property_begins(struct writer *w, const char *name, const char *type)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, name);
+        writer_open(w, 'v', type);
+}
+
+static void property_ends(struct writer *w)
+{
+        writer_close(w);
+        writer_close(w);
+}
+
+static void job_is_removed(const char *unit, const char *result)
+{
+        struct writer w;
+
+        writer_init(&w, HEADER_SIGNAL, 0, 1001);
+        writer_field(&w, FIELD_PATH, "/org/freedesktop/systemd1");
+        writer_field(&w, FIELD_INTERFACE, "org.freedesktop.systemd1.Manager");
+        writer_field(&w, FIELD_MEMBER, "JobRemoved");
+        writer_body(&w, "uoss");
+        writer_u32(&w, 7);
+        writer_path(&w, "/org/freedesktop/systemd1/job/7");
+        writer_string(&w, unit);
+        writer_string(&w, result);
+        systemd_says(&w);
+}
+
+static void answer_state(const char *active, uint32_t job, bool condition, bool asserted)
+{
+        struct writer w;
+
+        systemd_answers(&w, "a{sv}");
+        writer_open(&w, 'a', NULL);
+        property_begins(&w, "Id", "s");
+        writer_string(&w, "real-unit.service");
+        property_ends(&w);
+        property_begins(&w, "ActiveState", "s");
+        writer_string(&w, active);
+        property_ends(&w);
+        property_begins(&w, "ConditionResult", "b");
+        writer_bool(&w, condition);
+        property_ends(&w);
+        property_begins(&w, "AssertResult", "b");
+        writer_bool(&w, asserted);
+        property_ends(&w);
+        property_begins(&w, "Job", "(uo)");
+        writer_open(&w, '(', NULL);
+        writer_u32(&w, job);
+        writer_path(&w, "/");
+        writer_close(&w);
+        property_ends(&w);
+        writer_close(&w);
+        systemd_says(&w);
+}
+
+/* Up to the point where systemd has named the object of the unit, whose id differs. */
+static void ask_systemd(void)
+{
+        struct writer w;
+
+        s.creds->pid = 1;
+        bus.systemd_activation = true;
+        own(&s, SYSTEMD_NAME);
+        ck_assert_str_eq(heard(&s), "NameAcquired Subscribe ");
+        start(&a, U);
+        ck_assert_str_eq(heard(&s), "ActivationRequest LoadUnit ");
+        systemd_answers(&w, "o");
+        writer_path(&w, "/org/freedesktop/systemd1/unit/real_2dunit_2eservice");
+        systemd_says(&w);
+        ck_assert_str_eq(heard(&s), "GetAll ");
+}
+
+static const struct {
+        const char *result, *active;
+        uint32_t job;
+        bool condition, asserted;
+        const char *heard;
+} jobs[] = {
+        { NULL, "failed", 0, true, true, "Spawn.Failed " },      /* at once */
+        { NULL, "failed", 3, true, true, "" },                   /* about to start again */
+        { NULL, "inactive", 3, true, true, "" },                 /* about to start */
+        { "done", "active", 0, true, true, "" },                 /* the name may yet come */
+        { "done", "activating", 0, true, true, "" },             /* after a restart, say */
+        { "failed", "failed", 0, true, true, "Spawn.Failed " },
+        { "dependency", "inactive", 0, true, true, "Spawn.Failed " },
+        { "canceled", "inactive", 4, true, true, "" },           /* replaced by another job */
+        { "canceled", "inactive", 0, true, true, "Spawn.Failed " },
+        { "done", "inactive", 0, false, true, "Spawn.Failed " }, /* ConditionX= */
+        { "done", "inactive", 0, true, true, "" },               /* went to the background */
+        { "assert", "inactive", 0, true, false, "Spawn.Failed " },
+};
+
+START_TEST(a_unit_that_will_not_come_up_is_seen_at_once)
+{
+        ask_systemd();
+        if (jobs[_i].result) {
+                answer_state("activating", 7, true, true);
+                ck_assert_str_eq(heard(&a), "");
+                job_is_removed("other.service", jobs[_i].result);
+                ck_assert_str_eq(heard(&s), "");
+                job_is_removed("real-unit.service", jobs[_i].result);
+                ck_assert_str_eq(heard(&s), "GetAll ");
+        }
+        answer_state(jobs[_i].active, jobs[_i].job, jobs[_i].condition, jobs[_i].asserted);
+        ck_assert_str_eq(heard(&a), jobs[_i].heard);
+}
+END_TEST
+
+START_TEST(answers_that_are_none_of_systemds_are_no_answers)
+{
+        struct writer w;
+
+        ask_systemd();
+        systemd_answers(&w, "s"); /* of another type than was asked for */
+        writer_string(&w, "failed");
+        systemd_says(&w);
+        answer_state("failed", 0, true, true); /* a second answer */
+        ck_assert_str_eq(heard(&a), "");
+        own(&b, U);
+        ck_assert_str_eq(heard(&a), "1 ");
+        answer_state("failed", 0, true, true);
+        job_is_removed("real-unit.service", "failed");
+        ck_assert_str_eq(heard(&s), "");
+}
+END_TEST
+
 /* --- out of memory --------------------------------------------------------------------------- */
 
 /* Each allocation of a call for a missing service fails once: it is kept, or refused aloud. */
@@ -694,6 +856,8 @@ static Suite *activate_suite(void)
         tcase_add_test(tc, messages_that_wait_may_take_so_many_bytes);
         tcase_add_test(tc, systemd_is_asked_when_it_is_there);
         tcase_add_test(tc, systemd_hears_of_the_environment_once_it_is_there);
+        tcase_add_loop_test(tc, a_unit_that_will_not_come_up_is_seen_at_once, 0, ARRAY_SIZE(jobs));
+        tcase_add_test(tc, answers_that_are_none_of_systemds_are_no_answers);
         tcase_add_test(tc, without_memory_a_call_is_kept_or_refused);
         tcase_add_test(tc, without_memory_an_update_changes_nothing);
         tcase_add_test(tc, an_environment_has_each_name_once);
