@@ -317,10 +317,21 @@ static int settle_in(struct daemon *d)
         return 0;
 }
 
+/* Who has read our address may ask for a reload; until we listen to signals, it waits. */
+static void hold_reloads(void)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGHUP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int daemon_serve(struct daemon *d)
 {
         int r;
 
+        hold_reloads();
         r = settle_in(d);
         if (r)
                 return r;
