@@ -13,6 +13,7 @@
 
 #include "shim/bus/activate.h"
 #include "shim/bus/bus.h"
+#include "shim/bus/container.h"
 #include "shim/bus/log.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
@@ -92,6 +93,7 @@ int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *lo
 
         *bus = (struct bus){ .local = local, .next_serial = 1 };
         guard_init(&bus->guard, n_workers);
+        CDS_INIT_LIST_HEAD(&bus->containers);
         name_registry_init(&bus->names);
         ledger_init(&bus->ledger);
         CDS_INIT_LIST_HEAD(&bus->turns);
@@ -166,7 +168,7 @@ struct client *bus_find(const struct bus *bus, const char *name, size_t n)
 
 bool bus_is_privileged(const struct bus *bus, const struct client *client)
 {
-        return client->creds->has_uid &&
+        return client->creds->has_uid && !client->container &&
                (client->creds->uid == 0 || client->creds->uid == bus->creds->uid);
 }
 
@@ -303,6 +305,7 @@ void client_deinit(struct client *client)
         peer_deinit(&client->peer);
         client->policy = policy_list_unref(client->policy);
         client->creds = creds_unref(client->creds);
+        client->container = container_unref(client->container);
 }
 
 static bool next_name(const struct policy_peer *peer, void **pos, struct policy_text *text)
@@ -536,5 +539,9 @@ void client_disconnect(struct turn *turn, struct client *client)
                 lose_replies(turn, client);
         }
         ledger_leave(&bus->ledger, client->ledger, &client->count, client->dismissed);
+        if (client->container)
+                container_leave(turn, client);
+        if (bus->n_containers)
+                container_abandon(turn, client);
         user_put(bus, steal(&client->user));
 }

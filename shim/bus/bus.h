@@ -33,6 +33,7 @@
 struct activation;
 struct activator;
 struct launch;
+struct container;
 struct mediation;
 
 /* A uid with connections. */
@@ -62,6 +63,20 @@ struct bus_keeper {
 
         /* at_console() - is this user at the machine? Write side; must not wait for anyone. */
         bool (*at_console)(struct bus *bus, uid_t uid);
+
+        /*
+         * open_container() - listen for the programs of a container, write side. Takes a
+         * reference for as long as it listens, and may set container->listener. 0, a negative
+         * errno, or a positive one of its own, with the reason in @why.
+         */
+        int (*open_container)(struct bus *bus, struct container *container, char **address,
+                              char *why);
+
+        /* close_container() - listen no more; write side, any thread */
+        void (*close_container)(struct bus *bus, void *listener);
+
+        /* free_container() - nobody is there any more who came by it; any thread */
+        void (*free_container)(struct bus *bus, void *listener);
 
         /*
          * launch() - start a program, with the write side held: must not wait for it. Tells its
@@ -103,6 +118,10 @@ struct bus {
         struct user *users;          /* by uid */
         struct ledger ledger;        /* what they all did */
         struct cds_list_head turns;  /* all there are; constant while threads run */
+        struct cds_list_head containers; /* by age */
+        uint64_t next_container;
+        size_t n_containers;
+        _Atomic bool container_headers; /* somebody wants to know where messages come from */
         size_t n_completed;
         _Atomic size_t n_incomplete; /* connections that have not said Hello */
         size_t n_monitors;

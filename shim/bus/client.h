@@ -29,6 +29,7 @@
 
 struct bus;
 struct client;
+struct container;
 struct turn;
 
 /* What a door does for its clients. */
@@ -76,6 +77,8 @@ struct client {
 
         /* the bus's guard */
         enum client_state state;
+        struct container *container; /* that it came by; constant after container_join() */
+        struct cds_list_head in_container;
         struct policy_list *policy; /* NULL before Hello */
         bool at_console;            /* if the policy asks for it */
         struct name_owner names;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "shim/bus/activate.h"
+#include "shim/bus/container.h"
 #include "shim/bus/log.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
@@ -184,11 +185,13 @@ static bool policy_allows(struct turn *turn, struct client *sender, struct envel
         return true;
 }
 
-/* The same, with a say for the security modules; NULL is the bus. */
+/* The same, with a say for containers and security modules; NULL is the bus. */
 static bool allowed(struct turn *turn, struct client *sender, struct envelope *e,
                     struct client *to, bool requested, bool addressed)
 {
-        return (mediate_off(turn->bus->mediation) ||
+        return (!to || (!sender->container && !to->container) ||
+                container_allows(turn, sender, e, to, requested, addressed)) &&
+               (mediate_off(turn->bus->mediation) ||
                 mediation_send(turn, sender, e, to, requested, addressed)) &&
                policy_allows(turn, sender, e, to, requested, addressed);
 }
@@ -196,7 +199,8 @@ static bool allowed(struct turn *turn, struct client *sender, struct envelope *e
 bool route_may_start(struct turn *turn, struct client *sender, struct envelope *e,
                      const char *label)
 {
-        return (mediate_off(turn->bus->mediation) ||
+        return (!sender->container || container_allows(turn, sender, e, NULL, false, true)) &&
+               (mediate_off(turn->bus->mediation) ||
                 mediation_start_service(turn, sender, e, label)) &&
                policy_allows(turn, sender, e, NULL, false, true);
 }
@@ -210,6 +214,8 @@ bool route_refused_by_receiver(const struct client *to, const struct envelope *e
 
         if (!to->policy)
                 return false; /* before Hello there is only the bus to talk to */
+        if (to->container && container_hides(to, e))
+                return true;
         query.requested_reply = query.is_reply;
         return !policy_can_receive(to->policy, &query, &verdict);
 }

@@ -12,6 +12,7 @@
 #include "shim/daemon/console.h"
 #include "shim/daemon/daemon.h"
 #include "shim/daemon/service.h"
+#include "shim/daemon/userdb.h"
 #include "shim/dbus/driver.h"
 
 static void read_machine_id(char out[static 33])
@@ -60,7 +61,28 @@ static bool bus_at_console(struct bus *bus, uid_t uid)
         return console_has(uid, dir ? dir : CONSOLE_DIR);
 }
 
+static int bus_open_container(struct bus *bus, struct container *container, char **address,
+                              char *why)
+{
+        struct daemon *d = container_of(bus, struct daemon, bus);
+
+        return listeners_open_container(&d->listeners, container, address, why);
+}
+
+static void bus_close_container(struct bus *bus, void *listener)
+{
+        listener_close_container(listener);
+}
+
+static void bus_free_container(struct bus *bus, void *listener)
+{
+        listener_free_container(listener);
+}
+
 static const struct bus_keeper keeper = {
+        .open_container = bus_open_container,
+        .close_container = bus_close_container,
+        .free_container = bus_free_container,
         .at_console = bus_at_console,
         .reload = bus_reload,
         .launch = bus_launch,
@@ -251,6 +273,8 @@ static int settle_in(struct daemon *d)
         bool fork_it = d->options.fork >= 0 ? d->options.fork : config->fork;
         enum options_log log = d->options.log;
         char why[256], pid[32];
+        uid_t uid;
+        gid_t gid;
         int r;
 
         if (config->pidfile && !d->options.nopidfile && access(config->pidfile, F_OK) == 0) {
@@ -299,6 +323,8 @@ static int settle_in(struct daemon *d)
                 return r;
         service_raise_fds();
         if (config->user) {
+                if (userdb_user(&uid, &gid, config->user) == 0)
+                        listeners_make_dir(config->type, uid, gid);
                 r = service_change_user(config->user, why, sizeof(why));
                 if (r) {
                         fprintf(stderr, "Failed to start message bus: %s\n", why);

@@ -36,18 +36,23 @@ void listeners_init(struct listeners *all, struct bus *bus, const struct conn_co
 {
         *all = (struct listeners){ .bus = bus, .config = *config };
         CDS_INIT_LIST_HEAD(&all->list);
+        pthread_mutex_init(&all->lock, NULL);
 }
 
-static void listener_free(struct listener *l, bool keep_files)
+/* It listens no more. */
+static void listener_shut(struct listener *l, bool keep_files)
 {
-        if (!l)
-                return;
         watch_stop(&l->watch);
         closep(&l->fd);
+        l->fd = -1;
         if (l->unlink && !keep_files)
                 unlink(l->unlink);
         if (l->nonce_file && !keep_files)
                 unlink(l->nonce_file);
+}
+
+static void listener_free(struct listener *l)
+{
         free(l->unlink);
         free(l->nonce_file);
         free(l->address);
@@ -60,8 +65,13 @@ void listeners_deinit(struct listeners *all)
 
         cds_list_for_each_entry_safe(l, next, &all->list, link) {
                 cds_list_del(&l->link);
-                listener_free(l, all->keep_files);
+                listener_shut(l, all->keep_files);
+                if (l->config.container)
+                        container_unref(l->config.container); /* which frees it */
+                else
+                        listener_free(l);
         }
+        pthread_mutex_destroy(&all->lock);
 }
 
 static int listener_add(struct listener **out, struct listeners *all, int fd, char *address)
@@ -80,7 +90,9 @@ static int listener_add(struct listener **out, struct listeners *all, int fd, ch
         l->fd = fd;
         l->watch.fd = -1;
         l->address = address;
+        pthread_mutex_lock(&all->lock);
         cds_list_add_tail(&l->link, &all->list);
+        pthread_mutex_unlock(&all->lock);
         *out = l;
         return 0;
 }
@@ -435,8 +447,10 @@ static void pause_all(struct listeners *all)
 {
         struct listener *l;
 
+        pthread_mutex_lock(&all->lock);
         cds_list_for_each_entry(l, &all->list, link)
                 watch_change(&l->watch, EPOLLIN, 0);
+        pthread_mutex_unlock(&all->lock);
         timer_set(&all->resume, &all->workers[0].poller, RESUME_USEC);
 }
 
@@ -445,8 +459,10 @@ static void resume_all(struct timer *timer, struct turn *turn)
         struct listeners *all = container_of(timer, struct listeners, resume);
         struct listener *l;
 
+        pthread_mutex_lock(&all->lock);
         cds_list_for_each_entry(l, &all->list, link)
                 watch_change(&l->watch, 0, EPOLLIN);
+        pthread_mutex_unlock(&all->lock);
 }
 
 static bool may_accept(struct listeners *all)
@@ -482,6 +498,14 @@ static void acceptable(struct watch *watch, uint32_t events, struct turn *turn)
                         }
                         return;
                 }
+                if (l->config.container && !container_may_join(l->config.container)) {
+                        close(fd);
+                        log_limited(LOG_WARNING, "container", l->config.container->id,
+                                    "a connection was refused: max_connections_per_container is "
+                                    "reached for %s", l->config.container->path);
+                        continue;
+                }
+                container_ref(l->config.container);
                 bus_expect_client(all->bus); /* now: a worker may take its time to see it */
                 if (worker_adopt(&all->workers[all->next_worker], &l->config, fd))
                         log_limited(LOG_ERR, "accept", 0, "a connection could not be served");
@@ -510,6 +534,98 @@ void listeners_stop(struct listeners *all)
         struct listener *l;
 
         timer_clear(&all->resume);
-        cds_list_for_each_entry(l, &all->list, link)
+        pthread_mutex_lock(&all->lock);
+        all->stopped = true;
+        cds_list_for_each_entry(l, &all->list, link) {
+                timer_clear(&l->close);
                 watch_stop(&l->watch);
+        }
+        pthread_mutex_unlock(&all->lock);
+}
+
+/* --- for programs of containers -------------------------------------------------------------- */
+
+static bool containers_dir(char *path, size_t size, const char *type)
+{
+        const char *dir = getenv("XDG_RUNTIME_DIR");
+
+        if (type && strcmp(type, "system") == 0)
+                return snprintf(path, size, "/run/dbus/containers") > 0;
+        return dir && (size_t)snprintf(path, size, "%s/dbus-1/containers", dir) < size;
+}
+
+static void make_dirs(char *path)
+{
+        char *slash = strrchr(path, '/');
+
+        *slash = 0;
+        mkdir(path, 0755);
+        *slash = '/';
+        mkdir(path, 0755);
+}
+
+void listeners_make_dir(const char *type, uid_t uid, gid_t gid)
+{
+        char path[VALUE_MAX];
+
+        if (!containers_dir(path, sizeof(path), type))
+                return;
+        make_dirs(path);
+        if (chown(path, uid, gid) < 0)
+                log_line(LOG_INFO, "containers cannot be served: %s: %m", path);
+}
+
+static void close_now(struct timer *timer, struct turn *turn)
+{
+        struct listener *l = container_of(timer, struct listener, close);
+
+        pthread_mutex_lock(&l->all->lock);
+        cds_list_del(&l->link);
+        pthread_mutex_unlock(&l->all->lock);
+        listener_shut(l, false);
+        container_unref(l->config.container); /* may free it */
+}
+
+int listeners_open_container(struct listeners *all, struct container *container, char **address,
+                             char *why)
+{
+        struct listener *l;
+        char dir[VALUE_MAX];
+        int r;
+
+        if (!containers_dir(dir, sizeof(dir), all->bus->type)) {
+                snprintf(why, LISTEN_WHY_MAX, "\"XDG_RUNTIME_DIR\" is not set");
+                return ENOENT;
+        }
+        make_dirs(dir);
+        r = bind_dir(all, dir, why);
+        if (r)
+                return -r; /* foreseen: it is told */
+        l = cds_list_entry(all->list.prev, struct listener, link);
+        l->config.container = container_ref(container);
+        l->close.fn = close_now;
+        container->listener = l;
+        if (!l->unlink || asprintf(address, "%s,guid=%s", l->address, l->config.guid) < 0)
+                r = -ENOMEM;
+        if (!r)
+                r = watch_start(&l->watch, &all->workers[0].poller, l->fd, EPOLLIN, acceptable);
+        if (r) {
+                listener_close_container(l);
+                return error_fold(r);
+        }
+        return 0;
+}
+
+void listener_close_container(struct listener *l)
+{
+        watch_change(&l->watch, EPOLLIN, 0);
+        if (l->unlink)
+                unlink(l->unlink); /* at once; the rest is for the thread that accepts */
+        if (!l->all->stopped)
+                timer_set(&l->close, &l->all->workers[0].poller, 0);
+}
+
+void listener_free_container(struct listener *l)
+{
+        listener_free(l);
 }

@@ -14,6 +14,7 @@
 
 #include <urcu/list.h>
 
+#include "shim/bus/container.h"
 #include "shim/bus/poller.h"
 #include "shim/dbus/conn.h"
 #include "shim/daemon/worker.h"
@@ -30,6 +31,7 @@ struct listener {
         char *unlink;     /* socket in the file system that is ours to remove; NULL: none */
         char *nonce_file; /* likewise */
         uint8_t nonce[CONN_NONCE];
+        struct timer close; /* of a container: set when it is to end */
 };
 
 struct listeners {
@@ -39,6 +41,8 @@ struct listeners {
         unsigned int n_workers, next_worker;
         struct timer resume; /* set while nothing is accepted */
         struct conn_config config; /* what all have in common */
+        pthread_mutex_t lock; /* of the list, which containers change from any thread */
+        bool stopped;
         bool keep_files; /* do not remove them at the end: another process serves them */
 };
 
@@ -59,6 +63,24 @@ char *listeners_print(const struct listeners *all);
 /* listeners_start() - accept, in the first worker's thread */
 int listeners_start(struct listeners *all, struct worker *workers, unsigned int n);
 void listeners_stop(struct listeners *all);
+
+/* listeners_make_dir() - where containers' sockets will be; before root's power is given up */
+void listeners_make_dir(const char *type, uid_t uid, gid_t gid);
+
+/**
+ * listeners_open_container() - listen for the programs of a container; any thread
+ * @address:    receives the address with its guid; caller frees
+ *
+ * Takes a reference to the container until it is closed.
+ */
+int listeners_open_container(struct listeners *all, struct container *container, char **address,
+                             char *why);
+
+/* listener_close_container() - listen no more; any thread */
+void listener_close_container(struct listener *listener);
+
+/* listener_free_container() - its last connection is gone; any thread */
+void listener_free_container(struct listener *listener);
 
 /* random_id() - 32 random hex digits and a NUL */
 void random_id(char out[static 33]);

@@ -44,8 +44,7 @@ int worker_adopt(struct worker *worker, const struct conn_config *config, int fd
                                            fd));
         a = malloc(sizeof(*a));
         if (!a) {
-                bus_forget_client(worker->turn.bus);
-                close(fd);
+                conn_refuse(worker->turn.bus, config, fd);
                 return error_origin(-ENOMEM);
         }
         *a = (struct adoption){ .config = config, .fd = fd };
@@ -84,8 +83,7 @@ void worker_deinit(struct worker *worker)
         struct conn *conn;
 
         cds_list_for_each_entry_safe(a, next, &worker->adopt.list, link) {
-                bus_forget_client(worker->turn.bus);
-                close(a->fd);
+                conn_refuse(worker->turn.bus, a->config, a->fd);
                 free(a);
         }
         while (!cds_list_empty(&worker->conns)) {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shim/bus/container.h"
 #include "shim/bus/log.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/pressure.h"
@@ -561,6 +562,13 @@ static int conn_start(struct conn *conn, struct turn *turn, struct poller *polle
         return 0;
 }
 
+void conn_refuse(struct bus *bus, const struct conn_config *config, int fd)
+{
+        bus_forget_client(bus);
+        close(fd);
+        container_unref(config->container);
+}
+
 int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *owned,
              const struct conn_config *config, int fd)
 {
@@ -571,8 +579,7 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         r = creds_from_socket(&creds, fd);
         conn = r ? NULL : calloc(1, sizeof(*conn));
         if (!conn) {
-                bus_forget_client(turn->bus);
-                close(fd);
+                conn_refuse(turn->bus, config, fd);
                 return r ? error_fold(r) : error_origin(-ENOMEM);
         }
         conn->config = config;
@@ -581,10 +588,11 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         CDS_INIT_LIST_HEAD(&conn->out.entries);
         turn_write(turn);
         r = client_init(&conn->client, turn->bus, &conn_door, creds);
+        if (!r && config->container)
+                container_join(config->container, &conn->client);
         turn_release(turn);
         if (r) {
-                bus_forget_client(turn->bus);
-                close(fd);
+                conn_refuse(turn->bus, config, fd);
                 free(conn);
                 return error_fold(r);
         }

@@ -36,6 +36,7 @@ struct conn_config { /* of the listener it came by; outlives its connections */
         auth_challenge_fn *challenge;
         void *challenge_ctx;
         const uint8_t *nonce; /* CONN_NONCE bytes, or NULL */
+        struct container *container; /* for whose programs it is; NULL: for all */
 };
 
 struct conn {
@@ -74,11 +75,14 @@ static inline struct conn *conn_of(struct client *client)
         return container_of(client, struct conn, client);
 }
 
+/* conn_refuse() - an accepted connection comes to nothing; consumes what conn_new() does */
+void conn_refuse(struct bus *bus, const struct conn_config *config, int fd);
+
 /**
  * conn_new() - a connection that was accepted, and counted by bus_expect_client()
  * @poller:     whose thread calls this and owns the connection
  * @owned:      list of that thread
- * @fd:         non-blocking socket; consumed
+ * @fd:         non-blocking socket; consumed, and so is a reference to config->container
  */
 int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *owned,
              const struct conn_config *config, int fd);

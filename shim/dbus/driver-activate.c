@@ -17,7 +17,15 @@
 
 void driver_start_service_by_name(struct call *call)
 {
-        activation_start(call->turn, call->sender, call->e, driver_string(call, NULL));
+        const char *name;
+        size_t n;
+
+        name = driver_string(call, &n);
+        if (driver_level(call, name, n) < CONTAINER_TALK)
+                driver_error(call, OUTCOME_SERVICE_UNKNOWN,
+                             "The name %s was not provided by any .service files", name);
+        else
+                activation_start(call->turn, call->sender, call->e, name);
 }
 
 void driver_list_activatable_names(struct call *call)
@@ -32,7 +40,8 @@ void driver_list_activatable_names(struct call *call)
         writer_open(&w, 'a', NULL);
         writer_string(&w, BUS_NAME);
         for (size_t i = 0; services && (service = service_table_at(services, i)); i++)
-                writer_string(&w, service->name);
+                if (driver_level(call, service->name, strlen(service->name)) >= CONTAINER_SEE)
+                        writer_string(&w, service->name);
         writer_close(&w);
         driver_send(&w, call);
 }

@@ -85,6 +85,18 @@ static struct fdset *process_fd(struct call *call, struct client *client)
         return set;
 }
 
+static void add_container(struct writer *w, const struct container *c)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, CONTAINERS_INTERFACE ".Instance");
+        writer_open(w, 'v', "o");
+        writer_path(w, c->path);
+        writer_close(w);
+        writer_close(w);
+        writer_dict_string(w, CONTAINERS_INTERFACE ".Type", c->type);
+        writer_dict_string(w, CONTAINERS_INTERFACE ".Name", c->name);
+}
+
 void driver_get_connection_credentials(struct call *call)
 {
         struct client *client;
@@ -108,6 +120,8 @@ void driver_get_connection_credentials(struct call *call)
                 writer_dict_u32(&w, "ProcessID", creds->pid);
         if (creds->label)
                 writer_dict_bytes(&w, "LinuxSecurityLabel", creds->label, creds->label_len + 1);
+        if (client && client->container)
+                add_container(&w, client->container);
         if (fds) {
                 writer_open(&w, '{', NULL);
                 writer_string(&w, "ProcessFD");

@@ -61,6 +61,12 @@ static bool may_own(struct call *call, const char *name, size_t n)
         char rule[512] = "no rule allows it", who[CLIENT_DESCRIBE_MAX];
         const char *by;
 
+        if (driver_level(call, name, n) < CONTAINER_OWN) {
+                driver_error(call, OUTCOME_ACCESS_DENIED,
+                             "No rule of container %s allows \"%s\" to own the service \"%s\"",
+                             sender->container->path, sender->name, name);
+                return false;
+        }
         if (!mediate_off(call->bus->mediation) &&
             !mediation_own(call->bus->mediation, sender, name, &by)) {
                 driver_error(call, OUTCOME_ACCESS_DENIED,
@@ -158,7 +164,9 @@ void driver_name_has_owner(struct call *call)
 
         name = driver_string(call, &n);
         driver_reply(&w, call, "b");
-        writer_bool(&w, strcmp(name, BUS_NAME) == 0 || bus_find(call->bus, name, n));
+        writer_bool(&w, strcmp(name, BUS_NAME) == 0 ||
+                               (bus_find(call->bus, name, n) &&
+                                driver_level(call, name, n) >= CONTAINER_SEE));
         driver_send(&w, call);
 }
 
@@ -212,10 +220,11 @@ void driver_list_names(struct call *call)
         writer_open(&w, 'a', NULL);
         writer_string(&w, BUS_NAME);
         for (client = bus->clients; client; client = client->hh.next)
-                if (client->state == CLIENT_ACTIVE)
+                if (client->state == CLIENT_ACTIVE &&
+                    driver_level(call, client->name, client->name_len) >= CONTAINER_SEE)
                         writer_string(&w, client->name);
         while ((name = name_next(&bus->names, name)))
-                if (name_primary(name))
+                if (name_primary(name) && driver_level(call, name->text, name->n) >= CONTAINER_SEE)
                         writer_string(&w, name->text);
         writer_close(&w);
         driver_send(&w, call);

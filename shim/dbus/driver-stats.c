@@ -197,9 +197,10 @@ static void get_all_match_rules(struct call *call)
 }
 
 static const struct driver_method methods[] = {
-        { "GetStats", "", "a{sv}", NULL, NULL, DRIVER_WRITES, get_stats },
-        { "GetConnectionStats", "s", "a{sv}", NULL, NULL, 0, get_connection_stats },
-        { "GetAllMatchRules", "", "a{sas}", NULL, NULL, 0, get_all_match_rules },
+        { "GetStats", "", "a{sv}", NULL, NULL, DRIVER_WRITES | DRIVER_UNCONTAINED,
+          get_stats },
+        { "GetConnectionStats", "s", "a{sv}", NULL, NULL, DRIVER_UNCONTAINED, get_connection_stats },
+        { "GetAllMatchRules", "", "a{sas}", NULL, NULL, DRIVER_UNCONTAINED, get_all_match_rules },
         {},
 };
 

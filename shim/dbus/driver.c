@@ -11,7 +11,8 @@
 
 static const struct driver_interface *const interfaces[] = {
         &driver_bus,        &driver_properties, &driver_introspectable,
-        &driver_monitoring, &driver_stats,      &driver_peer,
+        &driver_monitoring, &driver_stats,      &driver_containers,
+        &driver_peer,
 };
 
 const struct driver_interface *driver_interface_at(size_t i)
@@ -95,6 +96,13 @@ uint32_t driver_u32(struct call *call)
         return v;
 }
 
+enum container_level driver_level(const struct call *call, const char *name, size_t n)
+{
+        if (!call->sender->container)
+                return CONTAINER_OWN;
+        return container_level(call->sender, name, n, bus_find(call->bus, name, n));
+}
+
 struct client *driver_target(struct call *call, const char **name)
 {
         struct client *client;
@@ -102,6 +110,8 @@ struct client *driver_target(struct call *call, const char **name)
 
         *name = driver_string(call, &n);
         client = bus_find(call->bus, *name, n);
+        if (client && driver_level(call, *name, n) < CONTAINER_SEE)
+                client = NULL;
         if (!client && strcmp(*name, BUS_NAME) != 0)
                 driver_error(call, OUTCOME_NAME_HAS_NO_OWNER,
                              "Could not get owner of name '%s': no such name", *name);
@@ -170,6 +180,12 @@ static bool may_call(struct call *call, const struct driver_method *m, bool cano
                              "Sender is not authorized to call %s.%s: it is neither root nor the "
                              "user of the bus",
                              call->interface->name, m->name);
+                return false;
+        }
+        if ((m->flags & DRIVER_UNCONTAINED) && call->sender->container) {
+                driver_error(call, OUTCOME_ACCESS_DENIED,
+                             "%s.%s is not for programs in a container", call->interface->name,
+                             m->name);
                 return false;
         }
         if (strcmp(signature ? signature : "", m->in) != 0) {
@@ -255,7 +271,7 @@ static const struct driver_method methods[] = {
         { "GetAdtAuditSessionData", "s", "ay", NULL, NULL, ANY, driver_get_adt_audit_session_data },
         { "GetConnectionSELinuxSecurityContext", "s", "ay", NULL, NULL, ANY,
           driver_get_connection_selinux_security_context },
-        { "ReloadConfig", "", "", NULL, NULL, WRITES, driver_reload_config },
+        { "ReloadConfig", "", "", NULL, NULL, WRITES | DRIVER_UNCONTAINED, driver_reload_config },
         { "GetId", "", "s", NULL, NULL, ANY, driver_get_id },
         { "GetConnectionCredentials", "s", "a{sv}", NULL, NULL, ANY,
           driver_get_connection_credentials },

@@ -11,10 +11,12 @@
  *                checks all that; introspection text is written from the same rows.
  * Where          driver-name.c names and Hello; driver-match.c match rules; driver-creds.c who is
  *                who; driver-stats.c Debug.Stats; driver-monitor.c Monitoring; driver-meta.c
- *                Introspectable, Peer, Properties; driver-activate.c services and environment.
+ *                Introspectable, Peer, Properties; driver-activate.c services and environment;
+ *                driver-containers.c Containers1.
  */
 
 #include "shim/bus/bus.h"
+#include "shim/bus/container.h"
 #include "shim/bus/notice.h"
 #include "shim/wire/reader.h"
 
@@ -33,6 +35,7 @@ enum {
         DRIVER_WRITES = 1 << 1,     /* needs the guard's write side */
         DRIVER_PRIVILEGED = 1 << 2, /* the bus's own user and root only */
         DRIVER_NEW = 1 << 3,        /* may be called before Hello */
+        DRIVER_UNCONTAINED = 1 << 4, /* not from a container */
 };
 
 struct driver_method {
@@ -71,6 +74,7 @@ extern const struct driver_interface driver_properties;     /* .Properties */
 extern const struct driver_interface driver_introspectable; /* .Introspectable */
 extern const struct driver_interface driver_monitoring;     /* .Monitoring */
 extern const struct driver_interface driver_stats;          /* .Debug.Stats */
+extern const struct driver_interface driver_containers;     /* .Containers1 */
 extern const struct driver_interface driver_peer;           /* .Peer */
 
 /* driver_interface_at() - the i-th interface, NULL after the last */
@@ -119,6 +123,12 @@ uint32_t driver_u32(struct call *call);
 
 /* driver_target() - the client that a name argument means; NULL, and the error is sent */
 struct client *driver_target(struct call *call, const char **name);
+
+/*
+ * driver_level() - what the caller may do with a name: all, unless it is in a container that is
+ * kept to less
+ */
+enum container_level driver_level(const struct call *call, const char *name, size_t n);
 
 /* driver_may_eavesdrop() - do the security modules allow it? If not, the error is sent. */
 bool driver_may_eavesdrop(struct call *call);

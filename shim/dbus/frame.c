@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "shim/bus/container.h"
 #include "shim/bus/log.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
@@ -62,13 +63,18 @@ static int give_fds(struct conn *conn, struct envelope *e, size_t n)
 static struct envelope_sender sender_of(struct conn *conn)
 {
         struct client *client = &conn->client;
+        const char *container = NULL;
 
+        if (atomic_load_explicit(&client->bus->container_headers, memory_order_relaxed))
+                container = client->container ? client->container->path : "/";
         return (struct envelope_sender){
                 .id = client->peer.id,
                 .name = client->state == CLIENT_NEW ? ":not.active.yet" : client->name,
                 .name_len = client->state == CLIENT_NEW ? strlen(":not.active.yet")
                                                         : client->name_len,
                 .account = client->peer.account,
+                .container = container,
+                .container_len = container ? strlen(container) : 0,
         };
 }
 
