@@ -52,6 +52,7 @@ struct awaited {
         uint64_t index;  /* of the recorded message; 0: sent for sure, if anything that waits is first */
         bool done;
         bool suspect;  /* was sent before the ping that is out, so it must arrive before its answer */
+        bool error;    /* an answer by the bus that is an error */
         bool guess;    /* not known to have been delivered in the recording, either */
 };
 

@@ -70,7 +70,7 @@ static int need_peer(struct recording *rec, const char *name, size_t n, struct r
         return 0;
 }
 
-static struct recorded_name *find_name(const struct recording *rec, const char *name, size_t n)
+struct recorded_name *recording_name(const struct recording *rec, const char *name, size_t n)
 {
         struct recorded_name *found;
 
@@ -82,7 +82,7 @@ static int need_name(struct recording *rec, const char *name, size_t n, struct r
 {
         struct recorded_name *made;
 
-        *out = find_name(rec, name, n);
+        *out = recording_name(rec, name, n);
         if (*out)
                 return 0;
         made = calloc(1, sizeof(*made));
@@ -464,7 +464,7 @@ static uint32_t resolve(const struct recording *rec, const uint8_t *msg, struct 
                 peer = recording_peer(rec, s, span.len);
                 return peer ? peer->index : RECORDING_NO_PEER;
         }
-        name = find_name(rec, s, span.len);
+        name = recording_name(rec, s, span.len);
         return name ? name->owner : RECORDING_NO_PEER;
 }
 
@@ -477,7 +477,7 @@ static void follow(struct recording *rec, const struct recorded_message *m)
 
         if (!owner_change(m, args) || args[0][0] == ':')
                 return;
-        name = find_name(rec, args[0], strlen(args[0]));
+        name = recording_name(rec, args[0], strlen(args[0]));
         peer = recording_peer(rec, args[2], strlen(args[2]));
         if (name)
                 name->owner = peer ? peer->index : RECORDING_NO_PEER;

@@ -101,3 +101,6 @@ int recording_next(struct recording *rec, struct recorded_message *out);
 
 /* recording_peer() - the peer that had this unique name, or NULL */
 struct recorded_peer *recording_peer(const struct recording *rec, const char *name, size_t n);
+
+/* recording_name() - a well-known name that anybody owned or could start, or NULL */
+struct recorded_name *recording_name(const struct recording *rec, const char *name, size_t n);

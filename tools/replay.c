@@ -27,6 +27,7 @@
 #define PATIENCE_NS UINT64_C(10000000) /* without progress, before something is taken for lost */
 #define PATIENCE_MIN_NS UINT64_C(1000000)
 #define STALL_MS 20000U
+#define LATE_NS UINT64_C(4000000000) /* for a program to fail to start */
 #define PONG_NS UINT64_C(2000000000) /* without any progress, before a ping is taken for lost */
 #define GONE_POLLS 2000               /* of the bus, until it has noticed a disconnect */
 #define NOBODY UINT32_MAX
@@ -520,6 +521,18 @@ static bool is_unrequested(struct replay *r, const struct op *op)
         return answered || call->no_reply;
 }
 
+/* is it for a name whose program fails to start in the sandbox? */
+static bool starts_in_vain(const struct replay *r, const struct op *op)
+{
+        const char *args[META_ARGS_MAX + 1] = { header_text(op->data, op->h.destination) };
+        const struct recorded_name *name;
+
+        if (op->to_bus && (op->answered || !meta_read(op->data, &op->h, args)))
+                return false;
+        name = args[0] ? recording_name(r->rec, args[0], strlen(args[0])) : NULL;
+        return name && name->activatable && !name->ever_owned;
+}
+
 static int send_op(struct replay *r, struct actor *a, struct op *op)
 {
         const struct rewrite how = { .name = to_live, .context = r, .drop_sender = true };
@@ -533,6 +546,7 @@ static int send_op(struct replay *r, struct actor *a, struct op *op)
                 .type = op->h.type,
                 .to_bus = op->to_bus,
                 .late = op->to_bus ? !op->answered : op->destination >= r->n_actors,
+                .fails = starts_in_vain(r, op),
                 .no_reply = op->h.type == HEADER_CALL &&
                             op->h.flags & HEADER_NO_REPLY_EXPECTED,
                 .unrequested = is_unrequested(r, op),
@@ -552,6 +566,14 @@ static int send_op(struct replay *r, struct actor *a, struct op *op)
         op->sent_as = a->n_sent;
         r->step++;
         sent_add(&r->sent, &s);
+        if (s.fails && !(op->h.flags & HEADER_NO_REPLY_EXPECTED) &&
+            !actor_awaits(a, ACTOR_BUS, s.serial)) {
+                /* the recorded peer may not have waited for that; here it depends on nobody's pace */
+                e = actor_await(a, &(struct awaited){ .from = ACTOR_BUS, .serial = s.serial,
+                                                      .error = true, .guess = true });
+                if (e)
+                        return error_fold(e);
+        }
         r->result->n_sent++;
         return 0;
 }
@@ -629,11 +651,29 @@ static int act_all(struct replay *r)
 
 /* ---- what is lost ---- */
 
+/* an error that comes when a program has failed to start: no ping tells when that is */
+static bool may_come_late(struct replay *r, const struct actor *a, const struct awaited *w)
+{
+        const struct sent *call = w->error ? sent_find(&r->sent, a->index, w->serial) : NULL;
+
+        return !w->done && call && call->fails && now_ns() - call->time_ns < LATE_NS;
+}
+
+static bool awaits_late(struct replay *r, const struct actor *a)
+{
+        for (uint64_t i = a->awaited_first; i < a->awaited_end; i++)
+                if (may_come_late(r, a, actor_awaited(a, i)))
+                        return true;
+        return false;
+}
+
 /* has its sender sent it, or decided not to? */
-static bool is_past(const struct replay *r, const struct awaited *w)
+static bool is_past(struct replay *r, const struct actor *a, const struct awaited *w)
 {
         const struct actor *from = w->from < r->n_actors ? &r->actors[w->from] : NULL;
 
+        if (may_come_late(r, a, w))
+                return false;
         return !from || !w->index || from->state != ACTOR_LIVE || !from->ops ||
                from->ops->index > w->index;
 }
@@ -647,7 +687,7 @@ static int drain(struct replay *r, struct actor *a)
         for (uint64_t i = a->awaited_first; i < a->awaited_end; i++) {
                 struct awaited *w = actor_awaited(a, i);
 
-                w->suspect = is_past(r, w);
+                w->suspect = is_past(r, a, w);
         }
         make_active(r, a);
         return actor_ping(a, r->step);
@@ -787,6 +827,7 @@ static int admit_from_bus(struct replay *r, const struct recorded_message *m)
         if (!to || to->state != ACTOR_LIVE || !m->h.reply_serial || m->h.reply_serial == 1)
                 return 0;
         return actor_await(to, &(struct awaited){ .from = ACTOR_BUS, .serial = m->h.reply_serial,
+                                                  .error = m->h.type == HEADER_ERROR,
                                                   .guess = true });
 }
 
@@ -810,7 +851,9 @@ static int part(struct replay *r, struct actor *a, bool *done)
                 e = is_quiet(r, NOBODY, done);
         if (e || !*done)
                 return e;
-        *done = a->drained_step == r->step;
+        *done = a->drained_step == r->step && !awaits_late(r, a);
+        if (a->drained_step == r->step && !*done)
+                return 0;
         return *done ? disconnect_actor(r, a) : drain(r, a);
 }
 
@@ -1012,7 +1055,8 @@ static int drain_all(struct replay *r)
                 for (size_t i = 0; !e && i < r->n_actors; i++) {
                         struct actor *a = &r->actors[i];
 
-                        if (a->state != ACTOR_LIVE || a->drained_step == r->step)
+                        if (a->state != ACTOR_LIVE ||
+                            (a->drained_step == r->step && !awaits_late(r, a)))
                                 continue;
                         waiting++;
                         e = drain(r, a);

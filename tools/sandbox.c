@@ -94,8 +94,8 @@ static int write_services(const struct sandbox *s, const struct recording *rec)
                 r = open_in(s, file, &f);
                 if (r)
                         return r;
-                fprintf(f, "[D-BUS Service]\nName=%s\nExec=/bin/%s\n", name->name,
-                        name->ever_owned ? "true" : "false");
+                fprintf(f, "[D-BUS Service]\nName=%s\nExec=/bin/%s %s\n", name->name,
+                        name->ever_owned ? "true" : "false", name->name);
         }
         return 0;
 }

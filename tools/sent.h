@@ -24,6 +24,7 @@ struct sent {
         uint8_t answer; /* enum normal_answer: what its reply must be normalised for */
         bool to_bus;
         bool late; /* what the bus answers has no place in the order of what it says */
+        bool fails; /* wants a program started that will not start */
         bool delivered;
         bool no_reply;    /* a call that expects none */
         bool answered;    /* a call that its callee has replied to */
