@@ -84,7 +84,7 @@ static bool is_on(const struct mediation *m, const char *name)
 int mediation_new(struct mediation **out, const char *type, enum mediate_mode apparmor, char *why,
                   size_t size)
 {
-        const struct mediator *want[MEDIATORS_MAX];
+        const struct mediator *want[MEDIATORS_MAX] = { NULL };
         size_t n = 0;
         int r;
 
