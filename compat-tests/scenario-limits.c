@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "compat-tests/client.h"
 #include "compat-tests/scenario.h"
@@ -76,6 +78,45 @@ static void full_callee(struct bus *bus)
         send_text(a, "call " I ".Do path=/x to=%s s again", b->unique, 0);
         ck_assert_int_eq(client_settle(a), 0);
         ck_assert_uint_eq(count(b, TYPE_CALL, NULL), 1);
+        client_free(a);
+        client_free(b);
+}
+
+/* The flood comes from another process: it is made to wait. Status 1: some of it was refused. */
+static void flood_and_exit(struct client *a, const struct client *b)
+{
+        unsigned int i;
+
+        for (i = 0; i < FLOOD; i++)
+                send_text(a, "call " I ".Do path=/x to=%s s @" FLOOD_BYTES, b->unique, 0);
+        _exit(client_settle(a) || drain(a, TYPE_ERROR, NULL, 0) > 0);
+}
+
+/* a callee that reads, but slowly: lambus makes the sender wait and refuses nothing */
+static void slow_callee(struct bus *bus)
+{
+        struct client *a = connect_to(bus), *b = connect_to(bus);
+        unsigned int arrived = 0;
+        struct message *m;
+        int status;
+        pid_t pid;
+
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (!pid)
+                flood_and_exit(a, b);
+        while (client_receive(b, &m, client_timeout() / 5) == CLIENT_MESSAGE) {
+                arrived += m->type == TYPE_CALL;
+                message_free(m);
+                sleep_ms(2);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        if (differs("held-back")) {
+                ck_assert_int_eq(status, 0);
+                ck_assert_uint_eq(arrived, FLOOD);
+        } else {
+                ck_assert_uint_lt(arrived, FLOOD);
+        }
         client_free(a);
         client_free(b);
 }
@@ -294,6 +335,8 @@ static const struct scenario scenarios[] = {
                "b? call Do fds=2"), .options.limits = "max_incoming_unix_fds=2" },
         { "a callee that does not read refuses calls, and takes them again when it reads",
           .run = full_callee, .options.limits = "max_outgoing_bytes=100000" },
+        { "a callee that reads slowly gets everything in the end", .run = slow_callee,
+          .options.limits = "max_outgoing_bytes=500000" },
         { "a subscriber that does not read misses broadcasts, and nobody else does",
           .run = full_subscriber, .options.limits = "max_outgoing_bytes=100000" },
         { "a caller that does not read misses replies", .run = full_caller,

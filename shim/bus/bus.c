@@ -17,6 +17,7 @@
 #include "shim/bus/log.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
+#include "shim/bus/pressure.h"
 
 /* --- users ---------------------------------------------------------------------------------- */
 
@@ -401,6 +402,12 @@ int client_hello(struct turn *turn, struct client *client)
         client->user->n_completed++;
         bus->n_completed++;
         bus_forget_client(bus);
+        pressure_note(bus, NULL, LIMIT_INDEX(max_completed_connections),
+                      bus->limits.max_completed_connections, bus->n_completed - 1,
+                      bus->n_completed);
+        pressure_note(bus, client, LIMIT_INDEX(max_connections_per_user),
+                      bus->limits.max_connections_per_user, client->user->n_completed - 1,
+                      client->user->n_completed);
         return 0;
 }
 

@@ -91,6 +91,7 @@ struct client {
 
         struct replies replies; /* guards itself */
 
+        _Atomic bool stuck;     /* it was waited for in vain, and has not read all since */
         _Atomic bool dismissed; /* its end is on record, see pressure.h */
 
         struct { /* atomics: who empties the inbox, see turn.h */

@@ -147,11 +147,14 @@ int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t eve
 void watch_change(struct watch *watch, uint32_t clear, uint32_t set)
 {
         struct epoll_event ev = { .data.ptr = watch };
+        int op;
 
         pthread_mutex_lock(&watch->lock);
         ev.events = (watch->events & ~clear) | set;
+        /* one that waits for nothing leaves the set: there it would be told of a hang-up always */
+        op = !watch->events ? EPOLL_CTL_ADD : !ev.events ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
         if (watch->fd >= 0 && ev.events != watch->events &&
-            epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_MOD, watch->fd, &ev) == 0)
+            epoll_ctl(watch->poller->epoll_fd, op, watch->fd, &ev) == 0)
                 watch->events = ev.events;
         pthread_mutex_unlock(&watch->lock);
 }
@@ -161,7 +164,8 @@ void watch_stop(struct watch *watch)
         if (watch->fd < 0)
                 return;
         pthread_mutex_lock(&watch->lock);
-        epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+        if (watch->events)
+                epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
         watch->fd = -1;
         pthread_mutex_unlock(&watch->lock);
 }

@@ -69,7 +69,10 @@ int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec);
 int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t events,
                 void (*fn)(struct watch *, uint32_t, struct turn *));
 
-/* watch_change() - from now on wait for (events & ~clear) | set; any thread */
+/*
+ * watch_change() - from now on wait for (events & ~clear) | set; any thread. A watch that waits for
+ * nothing is not told of a hang-up either.
+ */
 void watch_change(struct watch *watch, uint32_t clear, uint32_t set);
 
 /* watch_stop() - poller's thread only, and not from inside the call of another watch's fn */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "shim/bus/log.h"
+#include "shim/bus/poller.h"
 #include "shim/bus/pressure.h"
 
 #define N_SORTS  32    /* different interface.member told apart in a queue */
@@ -31,6 +32,45 @@ void pressure_crossed(const struct bus *bus, const struct client *client, size_t
                     "%s has reached %s %% of a limit: %" PRIu64 " of %s (%s)", who,
                     most ? "80" : "50", now, limit_describe(limit)->unit,
                     bus_limit(bus, limit, text, sizeof(text)));
+}
+
+bool pressure_queue_half(struct client *to, const struct message *message, uint64_t now)
+{
+        uint64_t max = to->peer.limits.bytes;
+
+        pressure_note(to->bus, to, LIMIT_INDEX(max_outgoing_bytes), max,
+                      now > message->size ? now - message->size : 0, now);
+        return now >= max - max / 4;
+}
+
+/* --- holding back ---------------------------------------------------------------------------- */
+
+void pressure_hold(struct turn *turn, struct client *sender, struct client *to)
+{
+        if (turn->full || sender == to || atomic_load(&to->stuck) || atomic_load(&to->dismissed))
+                return;
+        turn->full = client_ref(to);
+        counts_add(&sender->count, COUNT_HELD, 1);
+        log_limited(LOG_NOTICE, "held back", sender->peer.id,
+                    "%s is held back for a while: the queue of %s is nearly full", sender->name,
+                    to->name);
+}
+
+bool pressure_is_over(struct client *to, uint64_t since)
+{
+        uint64_t now = atomic_load(&to->peer.queued_bytes);
+
+        if (now <= to->peer.limits.bytes / 2 || atomic_load(&to->dismissed) ||
+            atomic_load(&to->stuck))
+                return true;
+        if (now_usec() - since < PRESSURE_HOLD_USEC)
+                return false;
+        atomic_store(&to->stuck, true);
+        log_limited(LOG_WARNING, "stuck", to->peer.id,
+                    "%s does not read: nobody waits for it any more, with %" PRIu64
+                    " of %" PRIu64 " bytes in its queue",
+                    to->name, now, to->peer.limits.bytes);
+        return true;
 }
 
 /* --- what is in a queue ---------------------------------------------------------------------- */

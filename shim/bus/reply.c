@@ -41,7 +41,7 @@ static struct reply_slot *find_locked(struct client *callee, const struct reply_
 }
 
 /* The caller's half: the list, and the limit. */
-static int link_awaited(struct reply_slot *slot, size_t max)
+static int link_awaited(struct reply_slot *slot, size_t max, size_t *n)
 {
         struct replies *replies = &slot->caller->replies;
         int r = 0;
@@ -51,7 +51,7 @@ static int link_awaited(struct reply_slot *slot, size_t max)
                 r = REPLY_E_LIMIT;
         } else {
                 cds_list_add_tail(&slot->awaited_link, &replies->awaited);
-                replies->n_awaited++;
+                *n = ++replies->n_awaited;
         }
         pthread_mutex_unlock(&replies->lock);
         return r;
@@ -86,7 +86,7 @@ static int link_owed(struct reply_slot *slot)
 }
 
 int reply_expect(struct client *caller, struct client *callee, uint64_t serial, size_t max,
-                 uint64_t due)
+                 uint64_t due, size_t *n)
 {
         struct reply_slot *slot;
         int r;
@@ -100,7 +100,7 @@ int reply_expect(struct client *caller, struct client *callee, uint64_t serial, 
                 .callee = callee,
                 .due = due,
         };
-        r = link_awaited(slot, max);
+        r = link_awaited(slot, max, n);
         if (r) {
                 cache_free(slot);
                 return r;

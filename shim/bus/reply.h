@@ -56,12 +56,13 @@ void replies_deinit(struct replies *replies);
 /**
  * reply_expect() - a call is on its way
  * @max:        how many slots the caller may have
+ * @n:          receives how many it has now
  * @due:        when the caller gives up, see struct reply_slot
  *
  * Return:      0, REPLY_E_PENDING, REPLY_E_LIMIT, -ENOMEM.
  */
 int reply_expect(struct client *caller, struct client *callee, uint64_t serial, size_t max,
-                 uint64_t due);
+                 uint64_t due, size_t *n);
 
 /* reply_is_expected() - is there a slot? */
 bool reply_is_expected(struct client *caller, struct client *callee, uint64_t serial);

@@ -10,6 +10,7 @@
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
+#include "shim/bus/pressure.h"
 #include "shim/bus/route.h"
 
 /* --- what policies and rules ask of a message ------------------------------------------------ */
@@ -303,15 +304,20 @@ static bool expect_reply(struct turn *turn, struct client *sender, struct envelo
         struct bus *bus = turn->bus;
         char limit[BUS_LIMIT_MAX];
         uint64_t due = UINT64_MAX;
+        size_t n;
         int r;
 
         if (!wants_reply(e))
                 return true;
         if (bus->limits.reply_timeout != LIMIT_NEVER)
                 due = now_usec() + bus->limits.reply_timeout * 1000;
-        r = reply_expect(sender, to, e->header.serial, bus->limits.max_replies_per_connection, due);
-        if (r == 0)
+        r = reply_expect(sender, to, e->header.serial, bus->limits.max_replies_per_connection, due,
+                         &n);
+        if (r == 0) {
+                pressure_note(bus, sender, LIMIT_INDEX(max_replies_per_connection),
+                              bus->limits.max_replies_per_connection, n - 1, n);
                 return true;
+        }
         if (r == REPLY_E_PENDING) {
                 notice_error(turn, sender, e, OUTCOME_ACCESS_DENIED,
                              "Message has the same reply serial as a currently-outstanding "
@@ -382,11 +388,15 @@ static int deliver(struct turn *turn, struct client *sender, struct envelope *e,
 {
         int r;
 
-        if (turn->out.n)
-                return tx_add(&turn->out, &to->peer, &e->message);
-        r = peer_send(&sender->peer, &to->peer, &e->message);
-        if (!r && turn_touch(turn, to))
-                counts_add(&sender->count, COUNT_WAKEUPS_CAUSED, 1);
+        if (turn->out.n) {
+                r = tx_add(&turn->out, &to->peer, &e->message);
+        } else {
+                r = peer_send(&sender->peer, &to->peer, &e->message);
+                if (!r && turn_touch(turn, to))
+                        counts_add(&sender->count, COUNT_WAKEUPS_CAUSED, 1);
+        }
+        if (!r && pressure_in_queue(to, &e->message) && !is_reply(e))
+                pressure_hold(turn, sender, to);
         return r;
 }
 
@@ -471,6 +481,8 @@ static void broadcast(struct turn *turn, struct client *sender, struct envelope 
                 r = tx_add(&turn->out, &to->peer, &e->message);
                 if (r)
                         skip_receiver(to, r);
+                else
+                        pressure_in_queue(to, &e->message);
         }
         trace("order", "%s#%u to %zu", sender->name, e->header.serial, turn->out.n);
         /* the sender never hears of it, but who watches does, once for each receiver */

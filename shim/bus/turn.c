@@ -20,7 +20,7 @@ int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
 
 void turn_deinit(struct turn *turn)
 {
-        assert(cds_list_empty(&turn->touched));
+        assert(cds_list_empty(&turn->touched) && !turn->full);
         match_hits_deinit(&turn->hits);
         cds_list_del(&turn->link);
         free(turn->buffer);
@@ -53,6 +53,8 @@ void turn_release(struct turn *turn)
         else if (turn->hold == TURN_WRITE)
                 guard_unwrite(&turn->bus->guard);
         turn->hold = TURN_NOTHING;
+        if (turn->full) /* a door that cannot wait was asked to */
+                turn->full = client_unref(turn->full);
 }
 
 bool turn_touch(struct turn *turn, struct client *client)

@@ -49,6 +49,7 @@ struct turn {
         struct tx tx;                 /* what the bus itself says */
         struct tx out;                /* the message at hand, when several get it (route.c) */
         struct match_hits hits;
+        struct client *full;   /* counted: its queue is nearly full; for the door, before turn_release() */
         struct body_args args; /* of the message at hand, if any rule asks for them */
         struct match_value values[BODY_ARGS_MAX];
         struct kinds *kinds;     /* of messages that it routed */

@@ -18,6 +18,7 @@
 #define TAKE_MAX 256           /* entries taken from the inbox at once */
 #define HEADER_READ 512        /* bytes to read when the next message is likely to be large */
 #define ANSWERS_MAX (64 * 1024) /* bytes of answers in a conversation that are not yet read */
+#define REST_FREE 4096         /* bytes of an unfinished message that are not charged */
 #define HOLD_MAX (64 << 20)    /* own unread bytes beyond which a client is not read */
 
 static const struct door conn_door;
@@ -32,6 +33,7 @@ static void conn_free(struct client *client)
         free(conn->in.fds);
         cache_free(conn->in.data);
         envelope_unref(conn->in.large);
+        charge_drop(&conn->charge);
         peer_release_all(&client->peer, &conn->out.entries);
         closep(&conn->fd);
         free(conn->auth);
@@ -56,13 +58,15 @@ void conn_end(struct conn *conn, struct turn *turn, const char *reason)
                 return;
         conn->ended = true;
         timer_clear(&conn->timer);
+        timer_clear(&conn->wait.timer);
+        conn->wait.to = client_unref(conn->wait.to);
         cds_list_del(&conn->link);
         turn_release(turn);
         if (reason)
                 client_drain(client); /* what it may still read: why it was refused */
         turn_write(turn);
         if (reason)
-                client_record(client, PRESSURE_NO_LIMIT, reason);
+                client_record(client, conn->limit, reason);
         client_disconnect(turn, client);
         turn_commit(turn);
         turn_release(turn);
@@ -93,8 +97,10 @@ static const char *keep_fds(struct conn *conn, const int *fds, size_t n, struct 
         memcpy(more + conn->in.n_fds, fds, n * sizeof(int));
         conn->in.fds = more;
         conn->in.n_fds += n;
-        if (conn->in.n_fds > limit_get(&limits->max_message_unix_fds) + MAX_FDS)
+        if (conn->in.n_fds > limit_get(&limits->max_message_unix_fds) + MAX_FDS) {
+                conn->limit = LIMIT_INDEX(max_message_unix_fds);
                 return "descriptors pile up that no message claims";
+        }
         timer_set(&conn->timer, conn->watch.poller, limit_get(&limits->pending_fd_timeout) * 1000);
         return NULL;
 }
@@ -144,6 +150,10 @@ static ssize_t receive(struct conn *conn, struct turn *turn, struct iovec *iov, 
                                                                    : NULL;
         return n;
 }
+
+static const char too_much[] =
+        "its user has more on its way to the bus, and queued, than max_outgoing_bytes and "
+        "max_outgoing_unix_fds for each of max_connections_per_user";
 
 /* Keeps what is left of an unfinished line or message until more comes. */
 static int keep_rest(struct conn *conn, const uint8_t *data, size_t n)
@@ -287,6 +297,87 @@ static void hold_back(struct conn *conn)
         client_drain(client);
 }
 
+/* Charges what has come of something unfinished; false if the user has too much of that. */
+static bool charge_rest(struct conn *conn)
+{
+        struct client *client = &conn->client;
+        uint64_t amount[ACCOUNT_N_SLOTS] = {
+                [ACCOUNT_BYTES] = conn->in.large          ? conn->in.large->message.size
+                                  : conn->in.n > REST_FREE ? conn->in.n
+                                                           : 0,
+                [ACCOUNT_FDS] = conn->in.n_fds,
+        };
+        uint64_t came = conn->in.large ? conn->in.have : conn->in.n;
+
+        if (conn->auth)
+                amount[ACCOUNT_BYTES] += sizeof(*conn) + sizeof(*conn->auth);
+        if (came != client->partial.bytes)
+                client->partial.bytes = came;
+        if (conn->in.n_fds != client->partial.fds)
+                client->partial.fds = conn->in.n_fds;
+        if (amount[ACCOUNT_BYTES] == conn->charge.amount[ACCOUNT_BYTES] &&
+            amount[ACCOUNT_FDS] == conn->charge.amount[ACCOUNT_FDS])
+                return true;
+        charge_drop(&conn->charge);
+        conn->charge = CHARGE_NULL;
+        if (!amount[ACCOUNT_BYTES] && !amount[ACCOUNT_FDS])
+                return true;
+        if (!charge_take(&conn->charge, client->peer.account, client->peer.account, amount))
+                return true;
+        conn->limit = LIMIT_INDEX(max_outgoing_bytes);
+        return false;
+}
+
+/* --- waiting for a receiver ------------------------------------------------------------------ */
+
+void conn_wait(struct conn *conn, struct turn *turn)
+{
+        if (conn->wait.to || conn->ended || turn->full == &conn->client) {
+                turn->full = client_unref(turn->full);
+                return;
+        }
+        conn->wait.to = steal(&turn->full);
+        atomic_store(&conn->waits, true);
+        conn->wait.since = now_usec();
+        watch_change(&conn->watch, EPOLLIN, 0);
+        timer_set(&conn->wait.timer, conn->watch.poller, PRESSURE_LOOK_USEC);
+}
+
+/* Whole messages may have been kept: they come before what is still in the socket. */
+static void go_on(struct conn *conn, struct turn *turn)
+{
+        uint8_t *data = steal(&conn->in.data);
+        size_t n = conn->in.n;
+        const char *reason;
+
+        conn->in.n = 0;
+        reason = take(conn, turn, data, n);
+        cache_free(data);
+        if (!reason && !charge_rest(conn))
+                reason = too_much;
+        if (reason || conn->doomed)
+                conn_end(conn, turn, reason);
+        else if (!conn->wait.to && !atomic_load(&conn->held))
+                watch_change(&conn->watch, 0, EPOLLIN);
+        turn_release(turn);
+        turn_drain(turn);
+}
+
+static void look_again(struct timer *timer, struct turn *turn)
+{
+        struct conn *conn = container_of(timer, struct conn, wait.timer);
+
+        if (!conn->doomed && !pressure_is_over(conn->wait.to, conn->wait.since)) {
+                timer_set(timer, conn->watch.poller, PRESSURE_LOOK_USEC);
+                return;
+        }
+        conn->wait.to = client_unref(conn->wait.to);
+        atomic_store(&conn->waits, false);
+        go_on(conn, turn);
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
 static ssize_t read_large(struct conn *conn, struct turn *turn, const char **reason)
 {
         struct envelope *e = conn->in.large;
@@ -330,6 +421,8 @@ static void conn_readable(struct conn *conn, struct turn *turn)
         ssize_t n;
 
         n = conn->in.large ? read_large(conn, turn, &reason) : read_small(conn, turn, &reason);
+        if (!reason && n > 0 && !charge_rest(conn))
+                reason = too_much;
         if (reason || n == 0 || (n < 0 && n != -EAGAIN) || conn->doomed)
                 conn_end(conn, turn, reason);
         else
@@ -345,6 +438,8 @@ static void conn_event(struct watch *watch, uint32_t events, struct turn *turn)
                 watch_change(watch, EPOLLOUT, 0);
                 client_drain(&conn->client);
         }
+        if (conn->wait.to)
+                return; /* what it sent before it hung up is read when it may go on */
         if (events & EPOLLIN)
                 conn_readable(conn, turn);
         else if (events & (EPOLLHUP | EPOLLERR))
@@ -355,6 +450,7 @@ static void conn_timeout(struct timer *timer, struct turn *turn)
 {
         struct conn *conn = container_of(timer, struct conn, timer);
 
+        conn->limit = conn->in.n_fds ? LIMIT_INDEX(pending_fd_timeout) : LIMIT_INDEX(auth_timeout);
         conn_end(conn, turn, conn->in.n_fds
                                      ? "descriptors without their message (pending_fd_timeout)"
                                      : "not authenticated in time (auth_timeout)");
@@ -488,7 +584,7 @@ static void read_again(struct conn *conn)
 
         if (atomic_load(&conn->held) &&
             atomic_load(&peer->queued_bytes) <= MIN(peer->limits.bytes, (uint64_t)HOLD_MAX) / 2 &&
-            atomic_exchange(&conn->held, false))
+            atomic_exchange(&conn->held, false) && !atomic_load(&conn->waits))
                 watch_change(&conn->watch, 0, EPOLLIN);
 }
 
@@ -500,8 +596,11 @@ static void conn_drain(struct client *client)
 
         for (;;) {
                 if (cds_list_empty(&conn->out.entries) &&
-                    !peer_receive(&client->peer, &conn->out.entries, TAKE_MAX))
+                    !peer_receive(&client->peer, &conn->out.entries, TAKE_MAX)) {
+                        if (atomic_load_explicit(&client->stuck, memory_order_relaxed))
+                                atomic_store(&client->stuck, false);
                         break;
+                }
                 if (conn->out.broken) {
                         drop_output(conn);
                         continue;
@@ -585,6 +684,8 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         conn->config = config;
         conn->fd = fd;
         conn->watch.fd = -1;
+        conn->limit = PRESSURE_NO_LIMIT;
+        conn->wait.timer.fn = look_again;
         CDS_INIT_LIST_HEAD(&conn->out.entries);
         turn_write(turn);
         r = client_init(&conn->client, turn->bus, &conn_door, creds);

@@ -17,7 +17,10 @@
  * Ownership      The poller's thread owns the connection: it reads, and it alone ends it. Any
  *                thread may drain. The descriptor is closed with the last reference, so its
  *                number is never reused under a thread that still writes.
- * Backpressure   A client whose own inbox is over its limit is not read until it has read.
+ * Backpressure   A client whose own inbox is over its limit is not read until it has read. One
+ *                that has nearly filled another's is not read for a while (shim/bus/pressure.h).
+ * Charge         What has come of an unfinished conversation or message is charged to the user,
+ *                beside what is queued for its connections.
  */
 
 #include "shim/bus/bus.h"
@@ -48,7 +51,9 @@ struct conn {
         int fd;
         _Atomic bool doomed; /* the bus has given it up; its owner ends it */
         _Atomic bool held;   /* not read, since it does not read */
+        _Atomic bool waits;  /* not read, since a receiver does not; as wait.to */
         bool ended;
+        size_t limit; /* LIMIT_INDEX() of the one it has to go for; PRESSURE_NO_LIMIT */
 
         struct auth *auth; /* NULL once it is over */
         bool nonce_seen;
@@ -62,6 +67,14 @@ struct conn {
                 size_t n_fds;
                 bool expect_large; /* the last one was: read the next one's header alone */
         } in;
+
+        struct { /* while it waits for a receiver to read; owner's thread */
+                struct client *to; /* counted; NULL: it does not */
+                uint64_t since;
+                struct timer timer;
+        } wait;
+
+        struct charge charge; /* for what is in @in; owner's thread */
 
         struct { /* whoever drains */
                 struct cds_list_head entries; /* taken from the inbox, not yet written whole */
@@ -92,6 +105,9 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
  * @reason:     for the log; NULL for a client that went by itself
  */
 void conn_end(struct conn *conn, struct turn *turn, const char *reason);
+
+/* conn_wait() - do not read it until turn->full has read, or for long enough */
+void conn_wait(struct conn *conn, struct turn *turn);
 
 /**
  * conn_take() - handle all whole messages at the front of some bytes (frame.c)

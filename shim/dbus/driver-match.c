@@ -5,6 +5,7 @@
 #include "config.h"
 
 #include "shim/bus/log.h"
+#include "shim/bus/pressure.h"
 #include "shim/dbus/driver.h"
 
 /* Parses the call's rule, or answers why it is none. */
@@ -66,6 +67,9 @@ void driver_add_match(struct call *call)
                 return;
         }
         bus->n_rules++;
+        pressure_note(bus, sender, LIMIT_INDEX(max_match_rules_per_connection),
+                      bus->limits.max_match_rules_per_connection, sender->rules.n - 1,
+                      sender->rules.n);
         bus->peak_rules = MAX(bus->peak_rules, bus->n_rules);
         bus->peak_rules_per_client = MAX(bus->peak_rules_per_client, sender->rules.n);
         driver_reply_empty(call);

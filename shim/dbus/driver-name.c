@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shim/bus/log.h"
+#include "shim/bus/pressure.h"
 #include "shim/bus/mediate.h"
 #include "shim/dbus/driver.h"
 #include "shim/wire/type.h"
@@ -113,6 +114,8 @@ static void count_names(struct bus *bus, struct client *client)
 {
         client->peak_names = MAX(client->peak_names, client->names.n + 1);
         bus->peak_names_per_client = MAX(bus->peak_names_per_client, client->peak_names);
+        pressure_note(bus, client, LIMIT_INDEX(max_names_per_connection),
+                      bus->limits.max_names_per_connection, client->names.n, client->names.n + 1);
         bus->peak_names = MAX(bus->peak_names, bus->names.ownerships.n + bus->n_completed);
 }
 

@@ -25,8 +25,10 @@
 /* The rules about descriptors: as many as it says came with it, and not too many. */
 static const char *check_fds(struct conn *conn, const struct header *h)
 {
-        if (h->n_fds > limit_get(&conn->client.bus->limits.max_message_unix_fds))
+        if (h->n_fds > limit_get(&conn->client.bus->limits.max_message_unix_fds)) {
+                conn->limit = LIMIT_INDEX(max_message_unix_fds);
                 return "message has more descriptors than max_message_unix_fds allows";
+        }
         if (h->n_fds > conn->in.n_fds)
                 return "message has fewer descriptors than it says";
         return NULL;
@@ -113,6 +115,8 @@ static const char *enter(struct conn *conn, struct turn *turn, struct envelope *
                 reason = "a monitor may not send";
         turn_commit(turn);
         envelope_unref(e);
+        if (turn->full)
+                conn_wait(conn, turn);
         if (client->state == CLIENT_ACTIVE && conn->timer.due && !conn->in.n_fds)
                 timer_clear(&conn->timer); /* Hello was in time */
         return reason;
@@ -188,9 +192,11 @@ ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, siz
         uint32_t total;
         int r;
 
-        while (n - done >= HEADER_FIXED) {
+        while (n - done >= HEADER_FIXED && !conn->wait.to) {
                 r = header_frame(data + done, max, NULL, &total);
                 if (r) {
+                        if (r == WIRE_E_MESSAGE_SIZE)
+                                conn->limit = LIMIT_INDEX(max_message_size);
                         *reason = wire_strerror(r);
                         return -1;
                 }
