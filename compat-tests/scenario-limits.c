@@ -354,6 +354,20 @@ static const struct scenario scenarios[] = {
                "a: ReloadConfig ->", "a: AddMatch s type='error' ->",
                "a: AddMatch s type='error' -> error LimitsExceeded"),
           .options.limits = "max_match_rules_per_connection=1" },
+        { "a limit may be another one for a user, and a reload changes it",
+          TALK("ref(limit-override) a: AddMatch s type='error' ->",
+               "new(limit-override) a: AddMatch s type='error' -> error LimitsExceeded",
+               "@ write bus.conf <busconfig><listen>unix:path=${dir}/bus</listen><policy "
+               "context=\"default\"><allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+               "</policy><?lambus-limit name=\"max_match_rules_per_connection\" value=\"2\" "
+               "user=\"${uid}\"?></busconfig>",
+               "a: ReloadConfig ->", "a: AddMatch s type='error' ->",
+               "ref(limit-override) a: AddMatch s type='error' ->",
+               "new(limit-override) a: AddMatch s type='error' ->",
+               "ref(limit-override) a: AddMatch s type='error' ->",
+               "new(limit-override) a: AddMatch s type='error' -> error LimitsExceeded"),
+          .options.extra = "<?lambus-limit name='max_match_rules_per_connection' value='0' "
+                           "user='${uid}'?>" },
         { "what is there when a limit sinks stays",
           TALK("a: AddMatch s member='Gis' ->", "a: AddMatch s member='Sig' ->",
                "@ write bus.conf <busconfig><listen>unix:path=${dir}/bus</listen><policy "

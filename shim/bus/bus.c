@@ -22,19 +22,19 @@
 /* --- users ---------------------------------------------------------------------------------- */
 
 /* What a user may keep in all inboxes of its connections together. */
-static void user_limits(const struct bus *bus, uint64_t limit[ACCOUNT_N_SLOTS])
+static void user_limits(const struct limits *limits, uint64_t limit[ACCOUNT_N_SLOTS])
 {
-        uint64_t clients = bus->limits.max_connections_per_user;
+        uint64_t clients = limits->max_connections_per_user;
 
-        if (__builtin_mul_overflow(clients, bus->limits.max_outgoing_bytes, &limit[ACCOUNT_BYTES]))
+        if (__builtin_mul_overflow(clients, limits->max_outgoing_bytes, &limit[ACCOUNT_BYTES]))
                 limit[ACCOUNT_BYTES] = UINT64_MAX;
-        if (__builtin_mul_overflow(clients, bus->limits.max_outgoing_unix_fds,
+        if (__builtin_mul_overflow(clients, limits->max_outgoing_unix_fds,
                                    &limit[ACCOUNT_FDS]))
                 limit[ACCOUNT_FDS] = UINT64_MAX;
         limit[ACCOUNT_ENTRIES] = UINT64_MAX;
 }
 
-static int user_get(struct user **out, struct bus *bus, uid_t uid)
+static int user_get(struct user **out, struct bus *bus, uid_t uid, const struct limits *limits)
 {
         uint64_t limit[ACCOUNT_N_SLOTS];
         struct user *user;
@@ -46,7 +46,7 @@ static int user_get(struct user **out, struct bus *bus, uid_t uid)
                 if (!user)
                         return error_origin(-ENOMEM);
                 user->uid = uid;
-                user_limits(bus, limit);
+                user_limits(limits, limit);
                 r = account_new(&user->account, uid, limit);
                 if (r) {
                         free(user);
@@ -173,18 +173,30 @@ bool bus_is_privileged(const struct bus *bus, const struct client *client)
                (client->creds->uid == 0 || client->creds->uid == bus->creds->uid);
 }
 
-const char *bus_limit(const struct bus *bus, size_t index, char *buf, size_t size)
+static const char *describe_limit(const struct limits *limits, const struct limit_origin *origin,
+                                  size_t index, char *buf, size_t size)
 {
         const struct limit_description *d = limit_describe(index);
-        const struct limit_origin *origin = &bus->limit_origin[index];
-        struct limits limits = bus->limits;
+        uint64_t value = *limit_at((struct limits *)limits, index);
 
-        if (origin->file)
-                snprintf(buf, size, "%s=%" PRIu64 ", set in %s line %u", d->name,
-                         *limit_at(&limits, index), origin->file, origin->line);
+        if (origin[index].file)
+                snprintf(buf, size, "%s=%" PRIu64 ", set in %s line %u", d->name, value,
+                         origin[index].file, origin[index].line);
         else
-                snprintf(buf, size, "%s=%" PRIu64 ", built in", d->name, *limit_at(&limits, index));
+                snprintf(buf, size, "%s=%" PRIu64 ", built in", d->name, value);
         return buf;
+}
+
+const char *bus_limit(const struct bus *bus, size_t index, char *buf, size_t size)
+{
+        return describe_limit(&bus->limits, bus->limit_origin, index, buf, size);
+}
+
+const char *client_limit(const struct client *client, size_t index, char *buf, size_t size)
+{
+        const struct limit_set *set = client->limit_set;
+
+        return describe_limit(&set->limits, set->origin, index, buf, size);
 }
 
 static int judge_by(struct policy_list **out, struct policy *policy, const struct client *client)
@@ -213,15 +225,40 @@ int bus_review_console(struct bus *bus)
         return error_fold(bus_set_policy(bus, bus->policy));
 }
 
-void bus_set_limits(struct bus *bus, struct limit_table *table)
+/* @set is consumed */
+static void client_set_limits(struct client *client, struct limit_set *set)
+{
+        limits_replace(&client->limits, &set->limits);
+        limit_set_unref(client->limit_set);
+        client->limit_set = set;
+}
+
+int bus_set_limits(struct bus *bus, struct limit_table *table)
 {
         const struct limit_set *common = limit_table_common(table);
+        size_t n = HASH_COUNT(bus->clients), i = 0;
+        struct limit_set **sets;
+        struct client *client;
+        int r = 0;
 
+        sets = calloc(n + 1, sizeof(*sets));
+        if (!sets)
+                return error_origin(-ENOMEM);
+        for (client = bus->clients; !r && client; client = client->hh.next)
+                r = limits_for(&sets[i++], table, client->creds);
+        for (i = 0, client = bus->clients; !r && client; client = client->hh.next)
+                client_set_limits(client, steal(&sets[i++]));
+        for (i = 0; i < n; i++)
+                limit_set_unref(sets[i]);
+        free(sets);
+        if (r)
+                return error_fold(r);
         limits_replace(&bus->limits, &common->limits);
         memcpy(bus->limit_origin, common->origin, sizeof(bus->limit_origin));
         limit_table_ref(table);
         limit_table_unref(bus->limit_table);
         bus->limit_table = table;
+        return 0;
 }
 
 int bus_set_policy(struct bus *bus, struct policy *policy)
@@ -275,18 +312,21 @@ static void client_free(struct peer *peer)
 int client_init(struct client *client, struct bus *bus, const struct door *door,
                 struct creds *creds)
 {
-        const struct peer_limits limits = {
-                bus->limits.max_outgoing_bytes,
-                bus->limits.max_outgoing_unix_fds,
-        };
+        _cleanup_(limit_set_unrefp) struct limit_set *set = NULL;
+        struct peer_limits limits;
         struct user *user;
         int r;
 
-        r = user_get(&user, bus, creds->has_uid ? creds->uid : (uid_t)-1);
+        r = limits_for(&set, bus->limit_table, creds);
+        if (!r)
+                r = user_get(&user, bus, creds->has_uid ? creds->uid : (uid_t)-1, &set->limits);
         if (r)
                 return error_fold(r);
+        limits.bytes = set->limits.max_outgoing_bytes;
+        limits.fds = set->limits.max_outgoing_unix_fds;
         *client = (struct client){ .bus = bus, .door = door, .user = user };
         client->creds = creds_ref(creds);
+        client_set_limits(client, steal(&set));
         peer_init(&client->peer, atomic_fetch_add(&bus->next_id, 1), user->account, &limits,
                   client_free);
         client->name_len = snprintf(client->name, sizeof(client->name), ":1.%" PRIu64,
@@ -305,6 +345,7 @@ void client_deinit(struct client *client)
         replies_deinit(&client->replies);
         peer_deinit(&client->peer);
         client->policy = policy_list_unref(client->policy);
+        client->limit_set = limit_set_unref(client->limit_set);
         client->creds = creds_unref(client->creds);
         client->container = container_unref(client->container);
 }
@@ -350,13 +391,18 @@ const char *client_describe(const struct client *client, char *buf, size_t size)
 
 int client_identify(struct turn *turn, struct client *client, struct creds *creds)
 {
+        _cleanup_(limit_set_unrefp) struct limit_set *set = NULL;
         struct user *user;
         int r;
 
         assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
-        r = user_get(&user, client->bus, creds->has_uid ? creds->uid : (uid_t)-1);
+        r = limits_for(&set, client->bus->limit_table, creds);
+        if (!r)
+                r = user_get(&user, client->bus, creds->has_uid ? creds->uid : (uid_t)-1,
+                             &set->limits);
         if (r)
                 return error_fold(r);
+        client_set_limits(client, steal(&set));
         account_unref(client->peer.account);
         client->peer.account = account_ref(user->account);
         user_put(client->bus, client->user);
@@ -375,26 +421,30 @@ int client_hello_check(struct turn *turn, struct client *client, char *why, size
         if (bus->n_completed >= bus->limits.max_completed_connections)
                 index = LIMIT_INDEX(max_completed_connections);
         else if (client->creds->has_uid &&
-                 client->user->n_completed >= bus->limits.max_connections_per_user)
+                 client->user->n_completed >= client->limits.max_connections_per_user)
                 index = LIMIT_INDEX(max_connections_per_user);
         else
                 return 0;
         snprintf(why, size, "The maximum number of active connections%s has been reached (%s)",
                  index == LIMIT_INDEX(max_connections_per_user) ? " for this user" : "",
-                 bus_limit(bus, index, limit, sizeof(limit)));
+                 client_limit(client, index, limit, sizeof(limit)));
         return OUTCOME_LIMITS_EXCEEDED;
 }
 
 int client_hello(struct turn *turn, struct client *client)
 {
         struct bus *bus = turn->bus;
+        struct limit_set *set;
         int r;
 
         assert(turn->hold == TURN_WRITE && client->state == CLIENT_NEW);
         client->at_console = sits_at_console(bus, bus->policy, client);
         r = judge_by(&client->policy, bus->policy, client);
+        if (!r)
+                r = limits_for(&set, bus->limit_table, client->creds);
         if (r)
                 return error_fold(r);
+        client_set_limits(client, set);
         HASH_ADD(hh, bus->clients, peer.id, sizeof(client->peer.id), client);
         if (client->oom)
                 return error_origin(-ENOMEM);

@@ -179,8 +179,11 @@ void bus_expire_replies(struct turn *turn, uint64_t now);
 /* bus_review_console() - ask for all clients who is at the console, and judge them by that */
 int bus_review_console(struct bus *bus);
 
-/* bus_set_limits() - replace the limits; the table is counted */
-void bus_set_limits(struct bus *bus, struct limit_table *table);
+/*
+ * bus_set_limits() - replace the limits of everyone, or on -ENOMEM none; the table is counted. What
+ * may wait for a connection (max_outgoing_*) is settled when it is made.
+ */
+int bus_set_limits(struct bus *bus, struct limit_table *table);
 
 /* bus_set_policy() - replace the policy and judge everyone by it from now on */
 int bus_set_policy(struct bus *bus, struct policy *policy);

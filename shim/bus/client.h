@@ -21,6 +21,7 @@
 
 #include "bus-core/core.h"
 #include "shim/bus/creds.h"
+#include "shim/bus/limit-table.h"
 #include "shim/bus/ledger.h"
 #include "shim/bus/match.h"
 #include "shim/bus/name.h"
@@ -80,6 +81,8 @@ struct client {
         struct container *container; /* that it came by; constant after container_join() */
         struct cds_list_head in_container;
         struct policy_list *policy; /* NULL before Hello */
+        struct limit_set *limit_set; /* that holds for it, and where each limit was written */
+        struct limits limits;        /* the values; read without the guard by limit_get() */
         bool at_console;            /* if the policy asks for it */
         struct name_owner names;
         size_t peak_names;
@@ -146,6 +149,9 @@ DEFINE_FREEP(struct client, client_unref)
 
 /* client_names() - the names of a client, as policies ask for them */
 struct policy_peer client_names(const struct client *client);
+
+/* client_limit() - the text that explains a limit, as it holds for the client */
+const char *client_limit(const struct client *client, size_t index, char *buf, size_t size);
 
 /* client_describe() - ":1.5 (uid=0 pid=7 comm=\"x\")" for log lines and refusals */
 const char *client_describe(const struct client *client, char *buf, size_t size);

@@ -18,7 +18,7 @@
 void pressure_crossed(const struct bus *bus, const struct client *client, size_t limit, uint64_t now)
 {
         static const char topic_half[] = "half of a limit", topic_most[] = "most of a limit";
-        struct limits limits = bus->limits;
+        struct limits limits = client ? client->limits : bus->limits;
         uint64_t max = *limit_at(&limits, limit);
         bool most = now >= max - max / 5;
         char text[BUS_LIMIT_MAX], who[CLIENT_DESCRIBE_MAX] = "the bus";
@@ -31,7 +31,8 @@ void pressure_crossed(const struct bus *bus, const struct client *client, size_t
                     (client ? client->peer.id : 0) * LIMITS_N + limit,
                     "%s has reached %s %% of a limit: %" PRIu64 " of %s (%s)", who,
                     most ? "80" : "50", now, limit_describe(limit)->unit,
-                    bus_limit(bus, limit, text, sizeof(text)));
+                    client ? client_limit(client, limit, text, sizeof(text))
+                           : bus_limit(bus, limit, text, sizeof(text)));
 }
 
 bool pressure_queue_half(struct client *to, const struct message *message, uint64_t now)
@@ -154,14 +155,13 @@ static void top_sorts(char *buf, size_t size, struct client *client)
 
 void client_record(struct client *client, size_t limit, const char *why)
 {
-        const struct bus *bus = client->bus;
         char who[CLIENT_DESCRIBE_MAX], text[BUS_LIMIT_MAX] = "", top[1024];
         bool known = client->state == CLIENT_ACTIVE || client->state == CLIENT_MONITOR;
 
         if (atomic_exchange(&client->dismissed, true))
                 return;
         if (limit < LIMITS_N)
-                bus_limit(bus, limit, text, sizeof(text));
+                client_limit(client, limit, text, sizeof(text));
         top_sorts(top, sizeof(top), client);
         /* newcomers come in storms, and are counted by user; a client has a line of its own */
         log_limited(LOG_WARNING, "disconnect",

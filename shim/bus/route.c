@@ -301,7 +301,6 @@ static bool wants_reply(const struct envelope *e)
 static bool expect_reply(struct turn *turn, struct client *sender, struct envelope *e,
                          struct client *to)
 {
-        struct bus *bus = turn->bus;
         char limit[BUS_LIMIT_MAX];
         uint64_t due = UINT64_MAX;
         size_t n;
@@ -309,13 +308,13 @@ static bool expect_reply(struct turn *turn, struct client *sender, struct envelo
 
         if (!wants_reply(e))
                 return true;
-        if (bus->limits.reply_timeout != LIMIT_NEVER)
-                due = now_usec() + bus->limits.reply_timeout * 1000;
-        r = reply_expect(sender, to, e->header.serial, bus->limits.max_replies_per_connection, due,
-                         &n);
+        if (sender->limits.reply_timeout != LIMIT_NEVER)
+                due = now_usec() + sender->limits.reply_timeout * 1000;
+        r = reply_expect(sender, to, e->header.serial, sender->limits.max_replies_per_connection,
+                         due, &n);
         if (r == 0) {
-                pressure_note(bus, sender, LIMIT_INDEX(max_replies_per_connection),
-                              bus->limits.max_replies_per_connection, n - 1, n);
+                pressure_note(turn->bus, sender, LIMIT_INDEX(max_replies_per_connection),
+                              sender->limits.max_replies_per_connection, n - 1, n);
                 return true;
         }
         if (r == REPLY_E_PENDING) {
@@ -328,7 +327,7 @@ static bool expect_reply(struct turn *turn, struct client *sender, struct envelo
                 notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
                 return false;
         }
-        bus_limit(bus, LIMIT_INDEX(max_replies_per_connection), limit, sizeof(limit));
+        client_limit(sender, LIMIT_INDEX(max_replies_per_connection), limit, sizeof(limit));
         log_limited(LOG_WARNING, "max_replies", sender->peer.id,
                     "%s has too many calls without an answer (%s)", sender->name, limit);
         notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
@@ -347,7 +346,6 @@ static bool take_reply(struct client *sender, struct envelope *e, struct client 
 static void undelivered(struct turn *turn, int why, struct client *sender, struct envelope *e,
                         struct client *to, bool requested)
 {
-        const struct bus *bus = turn->bus;
         char limit[BUS_LIMIT_MAX];
 
         if (why == PEER_E_CLOSED) {
@@ -360,7 +358,7 @@ static void undelivered(struct turn *turn, int why, struct client *sender, struc
                 notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;
         }
-        bus_limit(bus, LIMIT_INDEX(max_outgoing_bytes), limit, sizeof(limit));
+        client_limit(to, LIMIT_INDEX(max_outgoing_bytes), limit, sizeof(limit));
         log_limited(LOG_WARNING, "queue full", to->peer.id,
                     "the queue of %s is full: it does not read; a message from %s was refused (%s)",
                     to->name, sender->name, limit);

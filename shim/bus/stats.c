@@ -70,7 +70,7 @@ static void press(struct stats_row *row, double part, double whole)
 /* How full a connection is of what it may have. */
 static void press_client(struct stats_row *row, const struct client *client)
 {
-        const struct limits *limits = &client->bus->limits;
+        const struct limits *limits = &client->limits;
 
         press(row, row->gauge[GAUGE_QUEUED_BYTES], client->peer.limits.bytes);
         press(row, row->gauge[GAUGE_QUEUED_FDS], client->peer.limits.fds);

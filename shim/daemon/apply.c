@@ -243,9 +243,10 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config)
                 r = daemon_associate(d, config);
         if (!r)
                 r = daemon_watch_console(d);
+        if (!r)
+                r = bus_set_limits(bus, limits);
         if (r)
                 return error_fold(r);
-        bus_set_limits(bus, limits);
         report_changes(d, config, services);
         r = activator_configure(bus->activator, services, config->servicehelper);
         if (r)

@@ -81,7 +81,7 @@ void conn_end(struct conn *conn, struct turn *turn, const char *reason)
 
 static const char *keep_fds(struct conn *conn, const int *fds, size_t n, struct turn *turn)
 {
-        const struct limits *limits = &turn->bus->limits;
+        const struct limits *limits = &conn->client.limits;
         int *more;
 
         if (conn->auth || !conn->client.accepts_fds) {

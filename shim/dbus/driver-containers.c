@@ -93,7 +93,8 @@ static bool has_room(struct call *call, size_t metadata_size)
 
         if (bus->n_containers >= limit_get(&bus->limits.max_containers))
                 index = LIMIT_INDEX(max_containers);
-        else if (count_of_user(bus, call->sender) >= limit_get(&bus->limits.max_containers_per_user))
+        else if (count_of_user(bus, call->sender) >=
+                 limit_get(&call->sender->limits.max_containers_per_user))
                 index = LIMIT_INDEX(max_containers_per_user);
         else if (metadata_size > limit_get(&bus->limits.max_container_metadata_bytes))
                 index = LIMIT_INDEX(max_container_metadata_bytes);

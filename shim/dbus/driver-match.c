@@ -38,8 +38,8 @@ void driver_add_match(struct call *call)
         struct match_rule *rule;
         char limit[BUS_LIMIT_MAX];
 
-        if (sender->rules.n >= bus->limits.max_match_rules_per_connection) {
-                bus_limit(bus, LIMIT_INDEX(max_match_rules_per_connection), limit, sizeof(limit));
+        if (sender->rules.n >= sender->limits.max_match_rules_per_connection) {
+                client_limit(sender, LIMIT_INDEX(max_match_rules_per_connection), limit, sizeof(limit));
                 log_limited(LOG_WARNING, "match rules", sender->peer.id,
                             "%s has too many match rules (%s)", sender->name, limit);
                 driver_error(call, OUTCOME_LIMITS_EXCEEDED,

@@ -98,10 +98,10 @@ static bool has_room(struct call *call, const char *text, size_t n)
         struct name *name = name_find(&bus->names, text, n, table_hash(text, n));
         char limit[BUS_LIMIT_MAX];
 
-        if (sender->names.n + 1 < bus->limits.max_names_per_connection ||
+        if (sender->names.n + 1 < sender->limits.max_names_per_connection ||
             (name && name_ownership_find(name, &sender->names)))
                 return true;
-        bus_limit(bus, LIMIT_INDEX(max_names_per_connection), limit, sizeof(limit));
+        client_limit(sender, LIMIT_INDEX(max_names_per_connection), limit, sizeof(limit));
         log_limited(LOG_WARNING, "names", sender->peer.id, "%s owns too many names (%s)",
                     sender->name, limit);
         driver_error(call, OUTCOME_LIMITS_EXCEEDED,

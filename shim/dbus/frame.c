@@ -25,7 +25,7 @@
 /* The rules about descriptors: as many as it says came with it, and not too many. */
 static const char *check_fds(struct conn *conn, const struct header *h)
 {
-        if (h->n_fds > limit_get(&conn->client.bus->limits.max_message_unix_fds)) {
+        if (h->n_fds > limit_get(&conn->client.limits.max_message_unix_fds)) {
                 conn->limit = LIMIT_INDEX(max_message_unix_fds);
                 return "message has more descriptors than max_message_unix_fds allows";
         }
@@ -187,7 +187,7 @@ static int begin_large(struct conn *conn, const uint8_t *data, size_t n, uint32_
 ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, size_t n,
                   const char **reason)
 {
-        uint32_t max = MIN(limit_get(&turn->bus->limits.max_message_size), (uint64_t)UINT32_MAX);
+        uint32_t max = MIN(limit_get(&conn->client.limits.max_message_size), (uint64_t)UINT32_MAX);
         size_t done = 0;
         uint32_t total;
         int r;
