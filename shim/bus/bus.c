@@ -456,7 +456,7 @@ int client_hello(struct turn *turn, struct client *client)
                       bus->limits.max_completed_connections, bus->n_completed - 1,
                       bus->n_completed);
         pressure_note(bus, client, LIMIT_INDEX(max_connections_per_user),
-                      bus->limits.max_connections_per_user, client->user->n_completed - 1,
+                      client->limits.max_connections_per_user, client->user->n_completed - 1,
                       client->user->n_completed);
         return 0;
 }

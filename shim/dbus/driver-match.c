@@ -68,7 +68,7 @@ void driver_add_match(struct call *call)
         }
         bus->n_rules++;
         pressure_note(bus, sender, LIMIT_INDEX(max_match_rules_per_connection),
-                      bus->limits.max_match_rules_per_connection, sender->rules.n - 1,
+                      sender->limits.max_match_rules_per_connection, sender->rules.n - 1,
                       sender->rules.n);
         bus->peak_rules = MAX(bus->peak_rules, bus->n_rules);
         bus->peak_rules_per_client = MAX(bus->peak_rules_per_client, sender->rules.n);

@@ -115,7 +115,7 @@ static void count_names(struct bus *bus, struct client *client)
         client->peak_names = MAX(client->peak_names, client->names.n + 1);
         bus->peak_names_per_client = MAX(bus->peak_names_per_client, client->peak_names);
         pressure_note(bus, client, LIMIT_INDEX(max_names_per_connection),
-                      bus->limits.max_names_per_connection, client->names.n, client->names.n + 1);
+                      client->limits.max_names_per_connection, client->names.n, client->names.n + 1);
         bus->peak_names = MAX(bus->peak_names, bus->names.ownerships.n + bus->n_completed);
 }
 
