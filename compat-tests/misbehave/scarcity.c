@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Scarcity: the system gives the bus no more descriptors, or no more memory
+ */
+
+#define _GNU_SOURCE
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "compat-tests/misbehave/misbehave.h"
+#include "compat-tests/misbehave/shot.h"
+
+#define I "com.example.Scarce"
+
+/* --- descriptors ----------------------------------------------------------------------------- */
+
+#define SPARE   8  /* descriptors that are left when it begins */
+#define WAITING 12 /* connections that want in, more than that */
+
+static void allow_descriptors(const struct bus *bus, rlim_t n)
+{
+        struct rlimit limit;
+
+        ck_assert_int_eq(prlimit(bus->pid, RLIMIT_NOFILE, NULL, &limit), 0);
+        limit.rlim_cur = n;
+        ck_assert_int_eq(prlimit(bus->pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+/* Those who find no descriptor wait, unheard; those who are there notice nothing. */
+void few_descriptors(struct bus *bus)
+{
+        struct client *in[SPARE + WAITING], *late;
+        unsigned int n_in = 0;
+        struct crowd crowd;
+
+        crowd_start(&crowd, bus);
+        sleep_ms(300);
+        allow_descriptors(bus, witness_fds(bus) - 2 + SPARE); /* "." and ".." */
+        crowd_enter(&crowd, CROWD_BESIDE);
+        for (int i = 0; i < SPARE + WAITING; i++) {
+                in[i] = client_new();
+                ck_assert_int_eq(client_open(in[i], bus->address), 0);
+                client_write(in[i], "\0AUTH\r\n", 7);
+        }
+        for (int i = 0; i < SPARE + WAITING; i++) {
+                char *line;
+
+                n_in += client_read_line(in[i], &line, i < SPARE ? client_timeout() : 20) ==
+                        CLIENT_MESSAGE;
+        }
+        ck_assert_uint_le(n_in, SPARE);
+        sleep_ms(500); /* they are looked for again, many times, and that is not said each time */
+        ck_assert_uint_eq(witness_log_lines(bus, "cannot accept"), 1);
+        crowd_enter(&crowd, CROWD_AFTER);
+        for (int i = 0; i < SPARE + WAITING; i++)
+                client_free(in[i]);
+        late = client_connect(bus->address);
+        ck_assert_ptr_nonnull(late);
+        client_free(late);
+        crowd_stop(&crowd, bus);
+        show("few descriptors", &crowd, "%u were let in, %u waited", n_in, SPARE + WAITING - n_in);
+        crowd_free(&crowd);
+}
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+#define ROOM (4 << 20) /* address space that is left */
+
+static void allow_memory(const struct bus *bus, rlim_t more)
+{
+        struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+        unsigned long pages = 0;
+        char path[64];
+        FILE *f;
+
+        snprintf(path, sizeof(path), "/proc/%d/statm", bus->pid);
+        f = fopen(path, "re");
+        ck_assert(f && fscanf(f, "%lu", &pages) == 1);
+        fclose(f);
+        limit.rlim_cur = pages * sysconf(_SC_PAGESIZE) + more;
+        ck_assert_int_eq(prlimit(bus->pid, RLIMIT_AS, &limit, NULL), 0);
+}
+
+/* A message that there is no memory for costs its sender the connection, and nobody else. */
+static void send_giant(struct bus *bus)
+{
+        struct client *c = client_connect(bus->address);
+        struct message *m;
+        struct shot giant;
+
+        ck_assert_ptr_nonnull(c);
+        shot_make(&giant, "signal " I ".Giant path=/x ay @%d", 16 << 20);
+        shot_fire(c, &giant);
+        ck_assert_int_eq(client_receive(c, &m, client_timeout()), CLIENT_CLOSED);
+        free(giant.bytes);
+        client_free(c);
+}
+
+void little_memory(struct bus *bus)
+{
+        struct crowd crowd;
+
+        if (!witness_memory_counts()) {
+                printf("skipped: little memory (a tool below needs more than there would be)\n");
+                return;
+        }
+        crowd_start(&crowd, bus);
+        sleep_ms(300);
+        allow_memory(bus, ROOM);
+        crowd_enter(&crowd, CROWD_BESIDE);
+        for (int i = 0; i < 10; i++)
+                send_giant(bus);
+        crowd_enter(&crowd, CROWD_AFTER);
+        crowd_stop(&crowd, bus);
+        ck_assert_uint_ge(witness_log_lines(bus, "not enough memory"), 1);
+        show("little memory", &crowd, "10 messages of 16 MiB refused");
+        crowd_free(&crowd);
+}
