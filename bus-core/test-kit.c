@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "bus-core/test-kit.h"
+#include "bus-core/util/test-fault.h"
 
 struct kit_message {
         struct message base;
@@ -12,33 +13,12 @@ struct kit_message {
 };
 
 static _Atomic int live;
-static unsigned fail_in;
 static int fds_before;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-
-static bool alloc_fails(void)
-{
-        return fail_in && --fail_in == 0;
-}
-
-void *__wrap_malloc(size_t n)
-{
-        return alloc_fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return alloc_fails() ? NULL : __real_calloc(n, size);
-}
 
 void kit_fail_alloc(unsigned n)
 {
         cache_trim();
-        fail_in = n;
+        fault_after(n);
 }
 
 struct account *kit_account(uid_t uid, uint64_t limit)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "bus-core/util/error.h"
+#include "bus-core/util/file.h"
 #include "shim/bus/service-file.h"
 #include "shim/bus/table.h"
 
@@ -158,25 +159,6 @@ static struct service *find_unchanged(const struct services *old, const char *na
         return service_ref(old->v[at]);
 }
 
-static int read_all(int fd, char *data, size_t *np)
-{
-        size_t done = 0;
-        ssize_t n;
-
-        while (done < *np) {
-                n = read(fd, data + done, *np - done);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                done += n;
-        }
-        *np = done;
-        return 0;
-}
-
 /* NULL without an error: the file was left out */
 static int read_service(struct service_table *table, struct service **servicep, int fd,
                         const char *path, const struct stat *st)
@@ -191,7 +173,7 @@ static int read_service(struct service_table *table, struct service **servicep, 
         data = malloc(n);
         if (!data)
                 return error_origin(-ENOMEM);
-        r = read_all(fd, data, &n);
+        r = file_read(fd, data, n, &n);
         if (r) {
                 report(table, path, true, "cannot be read");
                 return 0;

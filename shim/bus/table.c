@@ -5,11 +5,8 @@
 #include <sys/auxv.h>
 #include <sys/random.h>
 
+#include "bus-core/util/siphash.h"
 #include "shim/bus/table.h"
-
-struct sip {
-        uint64_t v[4];
-};
 
 static uint64_t hash_key[2]; /* drawn before main(), then constant */
 
@@ -25,56 +22,9 @@ __attribute__((__constructor__)) static void hash_key_draw(void)
                 memcpy(hash_key, fallback, sizeof(hash_key));
 }
 
-static inline uint64_t rotl(uint64_t x, unsigned int bits)
-{
-        return x << bits | x >> (64 - bits);
-}
-
-/* One SipRound of Aumasson and Bernstein's SipHash. */
-static inline void sip_round(struct sip *s)
-{
-        uint64_t *v = s->v;
-
-        v[0] += v[1];
-        v[1] = rotl(v[1], 13) ^ v[0];
-        v[0] = rotl(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotl(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotl(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotl(v[1], 17) ^ v[2];
-        v[2] = rotl(v[2], 32);
-}
-
-static inline void sip_word(struct sip *s, uint64_t word)
-{
-        s->v[3] ^= word;
-        sip_round(s);
-        s->v[0] ^= word;
-}
-
 uint64_t table_hash(const void *data, size_t n)
 {
-        struct sip s = { { hash_key[0] ^ 0x736f6d6570736575, hash_key[1] ^ 0x646f72616e646f6d,
-                           hash_key[0] ^ 0x6c7967656e657261, hash_key[1] ^ 0x7465646279746573 } };
-        const uint8_t *p = data;
-        uint64_t last = (uint64_t)n << 56, word;
-        size_t i, left;
-
-        for (left = n; left >= sizeof(word); left -= sizeof(word), p += sizeof(word)) {
-                memcpy(&word, p, sizeof(word));
-                sip_word(&s, word);
-        }
-        for (i = 0; i < left; i++)
-                last |= (uint64_t)p[i] << (8 * i);
-        sip_word(&s, last);
-
-        s.v[2] ^= 0xff;
-        sip_round(&s);
-        sip_round(&s);
-        sip_round(&s);
-        return s.v[0] ^ s.v[1] ^ s.v[2] ^ s.v[3];
+        return siphash(hash_key, data, n, 1, 3);
 }
 
 uint64_t table_hash_pair(const void *a, const void *b)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/activate.h"
 #include "shim/bus/environment.h"
 #include "shim/bus/notice.h"
@@ -21,24 +22,6 @@
 #define A "org.example.A"
 #define B "org.example.B"
 #define U "org.example.Unit"
-
-/* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static size_t failing;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-        return failing && !--failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
 
 /* --- the keeper ------------------------------------------------------------------------------ */
 
@@ -162,7 +145,8 @@ static void allow_all(void)
 static void setup(void)
 {
         memset(&kept, 0, sizeof(kept));
-        n_closed = failing = 0;
+        n_closed = 0;
+        fault_after(0);
         strcpy(dir, "/tmp/test-activate.XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(dir));
         write_service(A, "Exec=/bin/a 'one two'\nUser=root\n");
@@ -754,11 +738,11 @@ START_TEST(without_memory_a_call_is_kept_or_refused)
 
                 ck_assert_uint_lt(n, 200);
                 n_closed = kept.n = 0;
-                failing = n;
+                fault_after(n);
                 client_send(&turn, &a, e);
                 turn_commit(&turn);
-                whole = failing > 0;
-                failing = 0;
+                whole = fault_is_due();
+                fault_after(0);
                 envelope_unref(e);
                 if (kept.n && kept.activation[0])
                         ended(0, LAUNCH_EXITED, 1);
@@ -774,9 +758,9 @@ START_TEST(without_memory_an_update_changes_nothing)
         int r = -ENOMEM;
 
         for (size_t n = 1; r; n++) {
-                failing = n;
+                fault_after(n);
                 r = activator_update_environment(bus.activator, &turn, update);
-                failing = 0;
+                fault_after(0);
                 ck_assert(r == 0 || r == -ENOMEM);
                 if (!r)
                         break;

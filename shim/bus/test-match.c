@@ -7,31 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/match.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define OWNERS   6
-
-/* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static _Atomic size_t failing;
-static _Atomic size_t allocations;
-
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t size);
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        allocations++;
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t size)
-{
-        allocations++;
-        return failing && !--failing ? NULL : __real_realloc(p, size);
-}
 
 /* Names and who owns them; the tests' name registry. */
 static struct {
@@ -577,9 +557,9 @@ START_TEST(a_failed_addition_leaves_the_index_as_it_was)
         wanted_by(&query);
         for (nth = 1;; nth++) {
                 rule = rule_of("sender='org.example.A',destination='org.example.B',member='M'");
-                failing = nth;
+                fault_after(nth);
                 r = match_add(&index_, &owners[0], rule);
-                failing = 0;
+                fault_after(0);
                 if (!r)
                         break;
                 failures++;
@@ -602,9 +582,9 @@ START_TEST(a_failed_query_can_be_repeated)
         for (i = 0; i < OWNERS; i++)
                 add(i, "");
         for (i = 1; i <= 2; i++) {
-                failing = i;
+                fault_after(i);
                 ck_assert_int_eq(match_index_query(&index_, &hits, &query), -ENOMEM);
-                failing = 0;
+                fault_after(0);
         }
         ck_assert_uint_eq(wanted_by(&query), (1U << OWNERS) - 1);
 }
@@ -614,21 +594,21 @@ START_TEST(a_query_in_the_steady_state_and_a_new_owner_allocate_nothing)
 {
         struct match_query query = signal_from(1);
         char text[64];
-        size_t i;
+        size_t before, i;
 
         for (i = 0; i < 100; i++) {
                 snprintf(text, sizeof(text), "sender='org.example.A',arg0='x%zu'", i);
                 add(i % OWNERS, text);
         }
         wanted_by(&query);
-        allocations = 0;
+        before = fault_allocations();
         wanted_by(&query);
-        ck_assert_uint_eq(allocations, 0);
-        failing = 1;
+        ck_assert_uint_eq(fault_allocations(), before);
+        fault_after(1);
         owner_changed(0, 3);
         owner_changed(0, MATCH_NO_OWNER);
         owner_changed(0, 1);
-        failing = 0;
+        fault_after(0);
         query.args = &(struct match_value){ 's', 2, "x1" };
         query.n_args = 1;
         ck_assert_uint_eq(wanted_by(&query), 2);

@@ -11,21 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/name.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define TEXT     "org.example.Name"
-
-/* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static size_t failing;
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
 
 static struct name_registry registry;
 static struct name_owner owners[4]; /* A, B, C and D */
@@ -343,17 +333,17 @@ START_TEST(a_failed_request_leaves_everything_as_it_was)
         size_t nth;
 
         for (nth = 1; nth <= 2; nth++) {
-                failing = nth;
+                fault_after(nth);
                 ck_assert_int_eq(name_request(&change, &result, &registry, &owners[0], TEXT,
                                               strlen(TEXT), 0), -ENOMEM);
-                failing = 0;
+                fault_after(0);
                 ck_assert_ptr_null(find(TEXT));
         }
         request('A', TEXT, NAME_ALLOW_REPLACEMENT | NAME_DO_NOT_QUEUE);
-        failing = 1;
+        fault_after(1);
         ck_assert_int_eq(name_request(&change, &result, &registry, &owners[1], TEXT, strlen(TEXT),
                                       NAME_REPLACE_EXISTING), -ENOMEM);
-        failing = 0;
+        fault_after(0);
         ck_assert_str_eq(queue_of(TEXT), "A");
         ck_assert_uint_eq(owners[1].n, 0);
 }

@@ -10,37 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/policy.h"
 
 #define T(s) { s, sizeof(s) - 1 }
 #define BUS  "org.freedesktop.DBus"
 
 enum { CALL = 1, RETURN, ERROR, SIGNAL };
-
-/* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static size_t failing;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-        return failing && !--failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_reallocarray(p, n, size);
-}
 
 /* ---- making lists ---- */
 
@@ -786,10 +762,10 @@ START_TEST(each_allocation_may_fail)
         int r;
 
         while (failed) {
-                failing = ++n;
+                fault_after(++n);
                 r = build();
-                failed = !failing;
-                failing = 0; /* the test's own library allocates, too */
+                failed = !fault_is_due();
+                fault_after(0); /* the test's own library allocates, too */
                 ck_assert_int_eq(r, failed ? -ENOMEM : 0);
         }
         ck_assert_uint_gt(n, 15);

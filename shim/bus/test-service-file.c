@@ -15,43 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/service-file.h"
 
 #define N(array) ((int)(sizeof(array) / sizeof((array)[0])))
 #define GROUP    "[D-BUS Service]\n"
 #define GOOD     "Name=a.b\nExec=/bin/true\n"
-
-/* Linked with --wrap: the n-th allocation from now on fails; 0 for none. */
-static size_t failing;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__real_strdup(const char *s);
-char *__wrap_strdup(const char *s);
-
-void *__wrap_malloc(size_t size)
-{
-        return failing && !--failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_reallocarray(p, n, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-        return failing && !--failing ? NULL : __real_strdup(s);
-}
 
 /* ---- the problems that were reported ---- */
 
@@ -461,10 +430,10 @@ START_TEST(each_allocation_may_fail)
         put("1/a.service", "a.b", "x 'y z'");
         put("1/b.service", "a.b", "x");
         while (failed) {
-                failing = ++n;
+                fault_after(++n);
                 r = build();
-                failed = !failing;
-                failing = 0; /* the test's own library allocates, too */
+                failed = !fault_is_due();
+                fault_after(0); /* the test's own library allocates, too */
                 ck_assert_int_eq(r, failed ? -ENOMEM : 0);
         }
         ck_assert_uint_gt(n, 15);

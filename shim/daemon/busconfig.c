@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 
 #include "bus-core/util/error.h"
+#include "bus-core/util/file.h"
 #include "shim/bus/service-file.h"
 #include "shim/daemon/busconfig-private.h"
 #include "shim/daemon/selinux-paths.h"
@@ -713,31 +714,10 @@ static bool is_dev_null(const struct stat *st)
         return S_ISCHR(st->st_mode) && st->st_rdev == makedev(1, 3);
 }
 
-static int read_all(int fd, char **datap, size_t *np, size_t size)
-{
-        _cleanup_(freep) char *data = malloc(size + 1);
-        ssize_t n, done = 0;
-
-        if (!data)
-                return error_origin(-ENOMEM);
-        while ((size_t)done < size) {
-                n = read(fd, data + done, size - done);
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                done += n;
-        }
-        *np = done;
-        *datap = steal(&data);
-        return 0;
-}
-
 /* 0, BUSCONFIG_E_* with a note, or an error */
 static int load(struct reader *rd, char **datap, size_t *np)
 {
+        _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int fd = -1;
         struct stat st;
         int r;
@@ -756,10 +736,14 @@ static int load(struct reader *rd, char **datap, size_t *np)
                 return refuse(rd, "is not a regular file");
         if (st.st_size > FILE_BYTES_MAX)
                 return refuse(rd, "is larger than %d bytes", FILE_BYTES_MAX);
-        r = read_all(fd, datap, np, st.st_size);
-        if (r && r != -ENOMEM)
+        data = malloc(st.st_size + 1);
+        if (!data)
+                return error_origin(-ENOMEM);
+        r = file_read(fd, data, st.st_size, np);
+        if (r)
                 return refuse(rd, "cannot be read: %s", strerror(-r));
-        return error_fold(r);
+        *datap = steal(&data);
+        return 0;
 }
 
 static int reader_init(struct reader *rd, struct reader *parent, const char *path)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "bus-core/util/error.h"
+#include "bus-core/util/file.h"
 #include "shim/daemon/busconfig.h"
 #include "shim/daemon/helper.h"
 #include "shim/daemon/userdb.h"
@@ -71,8 +72,7 @@ static int read_file(char **out, size_t *out_n, const char *path)
         _cleanup_(freep) char *data = NULL;
         _cleanup_(closep) int fd = -1;
         struct stat st;
-        size_t n = 0;
-        ssize_t got;
+        int r;
 
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0 || fstat(fd, &st) < 0)
@@ -82,10 +82,10 @@ static int read_file(char **out, size_t *out_n, const char *path)
         data = malloc(st.st_size + 1);
         if (!data)
                 return error_origin(-ENOMEM);
-        while (n < (size_t)st.st_size && (got = read(fd, data + n, st.st_size - n)) > 0)
-                n += got;
+        r = file_read(fd, data, st.st_size, out_n);
+        if (r)
+                return error_origin(r);
         *out = steal(&data);
-        *out_n = n;
         return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-fault.h"
 #include "shim/bus/service-file.h"
 #include "shim/daemon/busconfig.h"
 
@@ -843,38 +844,7 @@ START_TEST(the_installed_configurations_are_good)
 }
 END_TEST
 
-/* ---- out of memory: Linked with --wrap ---- */
-
-static size_t failing;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_reallocarray(void *p, size_t n, size_t size);
-void *__wrap_reallocarray(void *p, size_t n, size_t size);
-char *__real_strdup(const char *s);
-char *__wrap_strdup(const char *s);
-
-void *__wrap_malloc(size_t size)
-{
-        return failing && !--failing ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_reallocarray(void *p, size_t n, size_t size)
-{
-        return failing && !--failing ? NULL : __real_reallocarray(p, n, size);
-}
-
-char *__wrap_strdup(const char *s)
-{
-        return failing && !--failing ? NULL : __real_strdup(s);
-}
+/* ---- out of memory ---- */
 
 START_TEST(each_allocation_may_fail)
 {
@@ -891,10 +861,10 @@ START_TEST(each_allocation_may_fail)
         while (failed) {
                 config = busconfig_free(config);
                 busconfig_note_deinit(&note);
-                failing = ++n;
+                fault_after(++n);
                 r = busconfig_read(&config, "root.conf", 0, &note);
-                failed = !failing;
-                failing = 0; /* the test's own library allocates, too */
+                failed = !fault_is_due();
+                fault_after(0); /* the test's own library allocates, too */
                 ck_assert_int_eq(r, failed ? -ENOMEM : 0);
                 ck_assert(!config == failed);
         }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/siphash.h"
 #include "shim/kdbus/bloom.h"
 #include "shim/kdbus/limits.h"
 
@@ -22,62 +23,17 @@ static const uint8_t bloom_keys[8][16] = {
         {0xf2, 0x77, 0xe9, 0x6f, 0x93, 0xb5, 0x4e, 0x71, 0x9a, 0x0c, 0x34, 0x88, 0x39, 0x25, 0xbf, 0x35},
 };
 
-static uint64_t rotl(uint64_t x, int b)
-{
-        return x << b | x >> (64 - b);
-}
-
-static void sip_round(uint64_t v[4])
-{
-        v[0] += v[1];
-        v[1] = rotl(v[1], 13) ^ v[0];
-        v[0] = rotl(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotl(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotl(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotl(v[1], 17) ^ v[2];
-        v[2] = rotl(v[2], 32);
-}
-
-static void sip_word(uint64_t v[4], uint64_t m)
-{
-        v[3] ^= m;
-        sip_round(v);
-        sip_round(v);
-        v[0] ^= m;
-}
-
 /**
  * bloom_siphash24() - SipHash-2-4 as its paper defines it
  */
 uint64_t bloom_siphash24(const uint8_t key[16], const void *data, size_t n_data)
 {
-        const uint8_t *p = data;
-        uint64_t k0, k1, m, last = (uint64_t)n_data << 56;
-        uint64_t v[4];
+        uint64_t k[2];
 
-        memcpy(&k0, key, 8);
-        memcpy(&k1, key + 8, 8);
-        k0 = le64toh(k0);
-        k1 = le64toh(k1);
-        v[0] = k0 ^ 0x736f6d6570736575ULL;
-        v[1] = k1 ^ 0x646f72616e646f6dULL;
-        v[2] = k0 ^ 0x6c7967656e657261ULL;
-        v[3] = k1 ^ 0x7465646279746573ULL;
-
-        for (; n_data >= 8; p += 8, n_data -= 8) {
-                memcpy(&m, p, 8);
-                sip_word(v, le64toh(m));
-        }
-        for (size_t i = 0; i < n_data; i++)
-                last |= (uint64_t)p[i] << (8 * i);
-        sip_word(v, last);
-        v[2] ^= 0xff;
-        for (int i = 0; i < 4; i++)
-                sip_round(v);
-        return v[0] ^ v[1] ^ v[2] ^ v[3];
+        memcpy(k, key, sizeof(k));
+        k[0] = le64toh(k[0]);
+        k[1] = le64toh(k[1]);
+        return siphash(k, data, n_data, 2, 4);
 }
 
 bool bloom_params_valid(const struct bloom_params *p)
