@@ -27,7 +27,7 @@
 #define PATIENCE_NS UINT64_C(10000000) /* without progress, before something is taken for lost */
 #define PATIENCE_MIN_NS UINT64_C(1000000)
 #define STALL_MS 20000U
-#define LATE_NS UINT64_C(4000000000) /* for a program to fail to start */
+#define LATE_NS UINT64_C(10000000000) /* for a program to fail to start, at the very most */
 #define PONG_NS UINT64_C(2000000000) /* without any progress, before a ping is taken for lost */
 #define GONE_POLLS 2000               /* of the bus, until it has noticed a disconnect */
 #define NOBODY UINT32_MAX
@@ -293,10 +293,10 @@ static int got_from_bus(struct replay *r, struct actor *a, const uint8_t *msg,
 {
         struct sent *s = NULL;
 
-        if (h->reply_serial >= ACTOR_PING_SERIAL)
-                return h->reply_serial == a->ping ? got_pong(r, a) : 0;
         if (h->reply_serial) {
                 s = sent_find(&r->sent, a->index, h->reply_serial);
+                if (s)
+                        s->bus_answered = true;
                 actor_settled(a, h->reply_serial);
                 actor_arrived(a, ACTOR_BUS, h->reply_serial);
         }
@@ -391,13 +391,28 @@ static int got_from_peer(struct replay *r, struct actor *a, const uint8_t *msg,
         return write_down(r, a, msg, h, s, from == NOBODY ? TRANSCRIPT_OTHER : from);
 }
 
+static bool is_from_bus(struct replay *r, const struct actor *a, const uint8_t *msg,
+                        const struct header *h)
+{
+        const struct sent *call;
+
+        if (h->sender.off || !h->reply_serial)
+                return message_field_is(msg, h->sender, DRIVER_NAME);
+        call = sent_find(&r->sent, a->index, h->reply_serial);
+        return call && call->unaddressed;
+}
+
 static int got_message(struct replay *r, struct actor *a, const uint8_t *msg,
                        const struct header *h, uint64_t now)
 {
+        bool from_bus = is_from_bus(r, a, msg, h);
+
         a->fds_announced += h->n_fds;
+        if (from_bus && h->reply_serial >= ACTOR_PING_SERIAL)
+                return h->reply_serial == a->ping ? got_pong(r, a) : 0;
         r->result->n_received++;
         latency_delivered(&r->result->latency, now - r->start_ns);
-        if (message_field_is(msg, h->sender, DRIVER_NAME))
+        if (from_bus)
                 return got_from_bus(r, a, msg, h, now);
         return got_from_peer(r, a, msg, h,
                              h->sender.off ? live_actor(r, header_text(msg, h->sender),
@@ -515,7 +530,7 @@ static bool is_unrequested(struct replay *r, const struct op *op)
                 return false;
         call = sent_find(&r->sent, op->destination, op->h.reply_serial);
         if (!call)
-                return false;
+                return true; /* from before the recording, so nobody has asked here */
         answered = call->answered;
         call->answered = true;
         return answered || call->no_reply;
@@ -545,6 +560,7 @@ static int send_op(struct replay *r, struct actor *a, struct op *op)
                 .method = op->method,
                 .type = op->h.type,
                 .to_bus = op->to_bus,
+                .unaddressed = !op->h.destination.off,
                 .late = op->to_bus ? !op->answered : op->destination >= r->n_actors,
                 .fails = starts_in_vain(r, op),
                 .no_reply = op->h.type == HEADER_CALL &&
@@ -819,12 +835,17 @@ static int enqueue(struct replay *r, struct actor *a, const struct recorded_mess
         return e ? e : await_at_receiver(r, m);
 }
 
-/* the replies that an actor got from the bus are awaited like all others */
+/* the replies that an actor got from the bus are awaited like all others, unless its call went
+ * out before its reply was read here: then it is awaited already, or there */
 static int admit_from_bus(struct replay *r, const struct recorded_message *m)
 {
         struct actor *to = m->destination < r->n_actors ? &r->actors[m->destination] : NULL;
+        const struct sent *call;
 
         if (!to || to->state != ACTOR_LIVE || !m->h.reply_serial || m->h.reply_serial == 1)
+                return 0;
+        call = sent_find(&r->sent, to->index, m->h.reply_serial);
+        if (call && (call->bus_answered || actor_awaits(to, ACTOR_BUS, m->h.reply_serial)))
                 return 0;
         return actor_await(to, &(struct awaited){ .from = ACTOR_BUS, .serial = m->h.reply_serial,
                                                   .error = m->h.type == HEADER_ERROR,
@@ -1036,7 +1057,7 @@ static int loop(struct replay *r)
                         e = act_all(r);
                 if (!e && r->at_end)
                         e = is_quiet(r, NOBODY, &quiet);
-                if (!e && r->n_active)
+                if (!e && !(r->at_end && quiet))
                         e = wait_events(r);
                 show_progress(r, false);
         }

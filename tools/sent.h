@@ -23,11 +23,13 @@ struct sent {
         uint8_t type;
         uint8_t answer; /* enum normal_answer: what its reply must be normalised for */
         bool to_bus;
+        bool unaddressed; /* no destination: the bus may answer it without saying who it is */
         bool late; /* what the bus answers has no place in the order of what it says */
         bool fails; /* wants a program started that will not start */
         bool delivered;
         bool no_reply;    /* a call that expects none */
         bool answered;    /* a call that its callee has replied to */
+        bool bus_answered; /* a call that the bus has replied to */
         bool unrequested; /* a reply that no call waits for */
 };
 
