@@ -572,15 +572,28 @@ static bool same_line(const struct line *a, const struct line *b)
         return a && b && a->n == b->n && !memcmp(a->text, b->text, a->n);
 }
 
+/* a text that only one bus has in a list is named, so that it is not taken for another one */
+static void name_element(char *place, size_t size, const struct line *one, char sign)
+{
+        size_t at = strlen(place), n = one->n - MIN(one->n, one->n_place + 3);
+        const char *value = one->text + one->n - n;
+
+        if (!at || place[at - 1] != ']' || n < 3 || n > 80 || value[0] != '"' || value[1] == ':')
+                return;
+        snprintf(place + at - 1, size - at + 1, "%c%.*s]", sign, (int)(n - 2), value + 1);
+}
+
 /* one place in which two messages differ; @a or @b may be NULL */
 static int put_place(struct finder *f, struct item *item, enum cause_kind kind, const char *what,
                      const struct line *a, const struct line *b)
 {
-        char place[128], key[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
+        char place[256], key[CAUSE_KEY_MAX], title[CAUSE_TITLE_MAX];
         const struct line *one = a ? a : b;
 
-        snprintf(place, sizeof(place), "%.*s", (int)one->n_place, one->text);
+        snprintf(place, sizeof(place), "%.*s", (int)MIN(one->n_place, (size_t)127), one->text);
         strip_indices(place);
+        if (kind == CAUSE_ANSWER && (!a || !b))
+                name_element(place, sizeof(place), one, a ? '-' : '+');
         snprintf(key, sizeof(key), "%s:%s", what, place);
         if (kind == CAUSE_ANSWER)
                 snprintf(title, sizeof(title), "the bus answers %s with another value (%s)", what,

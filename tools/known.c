@@ -5,12 +5,16 @@
 #include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/known.h"
 
 static int complain(struct known *known, const char *path, int line, const char *text)
 {
-        snprintf(known->error, sizeof(known->error), "%s:%d: %s", path, line, text);
+        if (line > 0)
+                snprintf(known->error, sizeof(known->error), "%s:%d: %s", path, line, text);
+        else
+                snprintf(known->error, sizeof(known->error), "%s: %s", path, text);
         return 1;
 }
 
@@ -41,6 +45,8 @@ int known_load(struct known *known, const char *path)
 
         if (known->n == KNOWN_FILES_MAX)
                 return complain(known, path, 0, "too many files of known differences");
+        if (access(path, R_OK) < 0)
+                return complain(known, path, 0, strerror(errno));
         root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
         if (!root)
                 return complain(known, path, error.line, error.text);
@@ -63,7 +69,7 @@ static bool fits(const json_t *row, const char *key, const char *text)
 {
         const char *pattern = json_string_value(json_object_get(row, key));
 
-        return !pattern || !fnmatch(pattern, text, 0);
+        return !pattern || !strcmp(pattern, text) || !fnmatch(pattern, text, 0);
 }
 
 static const char *find_reason(const struct known *known, const char *cause, const char *reference,

@@ -125,8 +125,8 @@ int report_text(const struct report *report, FILE *to)
                 fprintf(to, "\n  and %" PRIu64 " differences more that were not looked at\n",
                         report->causes.n_unlisted);
         if (report->n_unexplained)
-                fprintf(to, "\nVerdict: they differ; %zu unexplained causes, %zu known.\n",
-                        report->n_unexplained, n_known);
+                fprintf(to, "\nVerdict: they differ; %zu unexplained cause%s, %zu known.\n",
+                        report->n_unexplained, report->n_unexplained == 1 ? "" : "s", n_known);
         else
                 fprintf(to, "\nVerdict: no unexplained difference; %zu known.\n", n_known);
         return ferror(to) ? error_origin(-EIO) : 0;
