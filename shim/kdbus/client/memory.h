@@ -6,6 +6,9 @@
  *
  * What it is     The program's memory as the kernel would touch it: a bad address is an error, not
  *                the death of the program.
+ * How            A cheap system call that copies a few bytes tells whether a page can be read, or
+ *                written; then it is read or written like any memory.
+ * Not promised   Memory that another thread takes away while the command runs.
  */
 
 #include <stddef.h>
