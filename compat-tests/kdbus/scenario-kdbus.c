@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -979,6 +980,144 @@ START_TEST(poll_says_what_recv_would)
 }
 END_TEST
 
+/* each way to look at the queue while messages with and without descriptors are in it */
+START_TEST(the_order_is_kept_whatever_way_is_received)
+{
+        struct kdbus_cmd_recv cmd;
+        int fds[1] = {STDIN_FILENO};
+        struct build m;
+
+        ck_assert_int_eq(msg_simple(&a, b.id, NULL, 1000), 0);
+        cmd = (struct kdbus_cmd_recv){.size = sizeof(cmd)};
+        ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), 0); /* from here on it knows how */
+        for (uint64_t i = 0; i < 12; i++) {
+                msg_init(&m, b.id, NULL, 0, i);
+                m.msg.priority = i;
+                if (i % 3 == 1)
+                        build_add(&m, KDBUS_ITEM_FDS, fds, sizeof(fds));
+                ck_assert_int_eq(msg_send(&a, &m, 0, NULL), 0);
+        }
+        for (uint64_t i = 0; i < 12; i++) {
+                static const uint64_t flags[] = {0, KDBUS_RECV_DROP, KDBUS_RECV_USE_PRIORITY};
+
+                cmd = (struct kdbus_cmd_recv){.size = sizeof(cmd), .flags = KDBUS_RECV_PEEK};
+                ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), 0);
+                ck_assert_uint_eq(((struct kdbus_msg *)(b.pool + cmd.msg.offset))->cookie, i);
+                cmd = (struct kdbus_cmd_recv){
+                        .size = sizeof(cmd), .flags = flags[(i / 2 + _i) % 3], .priority = 100};
+                ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), 0);
+                if (!(cmd.flags & KDBUS_RECV_DROP))
+                        ck_assert_uint_eq(((struct kdbus_msg *)(b.pool + cmd.msg.offset))->cookie, i);
+        }
+        cmd = (struct kdbus_cmd_recv){.size = sizeof(cmd)};
+        ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), -EAGAIN);
+        ck_assert_uint_eq(cmd.msg.offset, b.pool_size);
+}
+END_TEST
+
+#define SHARED 2000
+
+static uint8_t received[SHARED];
+
+static void *receive_some(void *data)
+{
+        struct pollfd p = {.fd = b.fd, .events = POLLIN};
+        struct kdbus_msg *msg;
+
+        for (;;) {
+                if (poll(&p, 1, 10000) != 1)
+                        return (void *)"poll says nothing";
+                if (msg_recv(&b, &msg))
+                        continue;
+                if (msg->cookie == SHARED) {
+                        msg_free(&b, msg);
+                        return NULL;
+                }
+                __atomic_add_fetch(&received[msg->cookie], 1, __ATOMIC_RELAXED);
+                if (conn_free(&b, (uint8_t *)msg - b.pool))
+                        return (void *)"free";
+        }
+}
+
+START_TEST(threads_that_receive_from_one_connection_get_each_message_once)
+{
+        pthread_t threads[3];
+        void *failed;
+
+        for (int i = 0; i < 3; i++)
+                ck_assert_int_eq(pthread_create(&threads[i], NULL, receive_some, NULL), 0);
+        for (int i = 0; i < SHARED + 3; i++)
+                while (msg_simple(&a, b.id, NULL, i < SHARED ? i : SHARED) == -ENOBUFS)
+                        sched_yield();
+        for (int i = 0; i < 3; i++) {
+                ck_assert_int_eq(pthread_join(threads[i], &failed), 0);
+                ck_assert_ptr_null(failed);
+        }
+        for (int i = 0; i < SHARED; i++)
+                ck_assert_int_eq(received[i], 1);
+}
+END_TEST
+
+START_TEST(a_child_receives_from_where_its_parent_stopped)
+{
+        struct kdbus_msg *msg;
+        int status;
+        pid_t pid;
+
+        for (int i = 0; i < 9; i++)
+                ck_assert_int_eq(msg_simple(&a, b.id, NULL, i), 0);
+        for (int i = 0; i < 3; i++)
+                ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        pid = fork();
+        for (int i = 3; i < 6 && pid == 0; i++)
+                if (msg_recv(&b, &msg) || msg->cookie != (uint64_t)i ||
+                    conn_free(&b, (uint8_t *)msg - b.pool))
+                        _exit(1);
+        if (pid == 0)
+                _exit(0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        ck_assert_uint_eq(msg->cookie, 6);
+}
+END_TEST
+
+START_TEST(a_full_pool_is_free_again_once_its_messages_are)
+{
+        static char payload[100000];
+        struct kdbus_msg *msg;
+        struct build m;
+
+        for (int round = 0; round < 200; round++) {
+                msg_init(&m, b.id, NULL, 0, round);
+                msg_vec(&m, payload, sizeof(payload));
+                ck_assert_int_eq(msg_send(&a, &m, 0, NULL), 0);
+                ck_assert_int_eq(msg_recv(&b, &msg), 0);
+                ck_assert_uint_eq(msg->cookie, round);
+                msg_free(&b, msg);
+        }
+}
+END_TEST
+
+START_TEST(a_loss_is_told_by_the_next_receive)
+{
+        struct kdbus_cmd_recv cmd;
+        struct pollfd p = {.fd = b.fd, .events = POLLIN};
+
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (int i = 0; i < 260; i++)
+                ck_assert_int_eq(msg_signal(&a, KDBUS_DST_ID_BROADCAST, 0), 0);
+        for (int i = 0; i < 256; i++) {
+                cmd = (struct kdbus_cmd_recv){.size = sizeof(cmd)};
+                ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), 0);
+                ck_assert_uint_eq(cmd.dropped_msgs, i == 0 ? 4 : 0);
+                ck_assert_uint_eq(cmd.return_flags, i == 0 ? KDBUS_RECV_RETURN_DROPPED_MSGS : 0);
+        }
+        ck_assert_int_eq(poll(&p, 1, 0), 0);
+        ck_assert_int_eq(run(b.fd, KDBUS_CMD_RECV, &cmd), -EAGAIN);
+}
+END_TEST
+
 START_TEST(an_offset_is_freed_once_and_only_its_own)
 {
         struct kdbus_msg *msg;
@@ -1808,6 +1947,11 @@ static void add_all(TCase *t)
         tcase_add_test(t, a_dropped_message_is_gone);
         tcase_add_test(t, the_most_urgent_comes_first_if_asked);
         tcase_add_test(t, poll_says_what_recv_would);
+        tcase_add_loop_test(t, the_order_is_kept_whatever_way_is_received, 0, 3);
+        tcase_add_test(t, threads_that_receive_from_one_connection_get_each_message_once);
+        tcase_add_test(t, a_child_receives_from_where_its_parent_stopped);
+        tcase_add_test(t, a_full_pool_is_free_again_once_its_messages_are);
+        tcase_add_test(t, a_loss_is_told_by_the_next_receive);
         tcase_add_test(t, an_offset_is_freed_once_and_only_its_own);
         tcase_add_test(t, a_queue_holds_256_messages_of_a_user);
         tcase_add_test(t, lost_broadcasts_are_counted);

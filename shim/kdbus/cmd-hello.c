@@ -14,6 +14,7 @@
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kconn.h"
+#include "shim/kdbus/kring.h"
 
 #define SPECIAL (KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
 #define POOL_SIZE_MAX (1ULL << 40)
@@ -274,12 +275,15 @@ int cmd_free(struct cmd *c)
 {
         ARGS(args, 0);
         struct kdbus_cmd_free *cmd = c->data;
+        struct kring *ring = c->handle->conn->ring;
         struct pool *pool = c->handle->conn->pool;
         int r;
 
         r = cmd_parse(c, &args, sizeof(*cmd));
         if (r)
                 return MIN(r, 0);
+        if (ring)
+                kring_forget(ring, cmd->offset);
         return cmd->offset == pool->size ? 0 : pool_release_offset(pool, cmd->offset);
 }
 

@@ -28,19 +28,11 @@ static void report_lost(struct kconn *conn, struct kdbus_cmd_recv *cmd)
         kconn_update_readable(conn);
 }
 
-int cmd_recv(struct cmd *c)
+static int receive(struct cmd *c, struct kconn *conn, struct kdbus_cmd_recv *cmd)
 {
-        ARGS(args, KDBUS_RECV_PEEK | KDBUS_RECV_DROP | KDBUS_RECV_USE_PRIORITY);
-        struct kdbus_cmd_recv *cmd = c->data;
-        struct kconn *conn = c->handle->conn;
         struct kentry *e;
         int r;
 
-        r = cmd_parse(c, &args, sizeof(*cmd));
-        if (r)
-                return MIN(r, 0);
-        if ((cmd->flags & KDBUS_RECV_DROP) && (cmd->flags & KDBUS_RECV_USE_PRIORITY))
-                return -EINVAL;
         cmd->msg = (struct kdbus_msg_info){.offset = conn->pool->size};
         report_lost(conn, cmd);
         r = kconn_peek(conn, cmd->flags & KDBUS_RECV_USE_PRIORITY, cmd->priority, &e);
@@ -59,4 +51,22 @@ int cmd_recv(struct cmd *c)
         c->install = e;
         c->install_info = &cmd->msg;
         return 0;
+}
+
+int cmd_recv(struct cmd *c)
+{
+        ARGS(args, KDBUS_RECV_PEEK | KDBUS_RECV_DROP | KDBUS_RECV_USE_PRIORITY);
+        struct kdbus_cmd_recv *cmd = c->data;
+        struct kconn *conn = c->handle->conn;
+        int r;
+
+        r = cmd_parse(c, &args, sizeof(*cmd));
+        if (r)
+                return MIN(r, 0);
+        if ((cmd->flags & KDBUS_RECV_DROP) && (cmd->flags & KDBUS_RECV_USE_PRIORITY))
+                return -EINVAL;
+        kconn_hold(conn);
+        r = receive(c, conn, cmd);
+        kconn_unhold(conn);
+        return r;
 }

@@ -26,6 +26,7 @@
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/kreply.h"
+#include "shim/kdbus/kring.h"
 #include "shim/kdbus/limits.h"
 
 #ifndef SO_PEERPIDFD
@@ -369,13 +370,33 @@ static void port_close_later(struct port *port)
         cds_list_add_tail(&port->by_close, &port->entry->closing);
 }
 
+/* the byte that makes the handle readable is sent, or taken back; returns whether that is news */
+static bool token_due(struct port *port)
+{
+        struct kring *ring = port->handle.conn->ring;
+        bool news = ring ? kring_set_idle(ring, false) : !port->token;
+
+        port->token = true;
+        return news;
+}
+
+static bool token_spent(struct port *port)
+{
+        struct kring *ring = port->handle.conn->ring;
+        bool news = ring ? kring_set_idle(ring, true) : port->token;
+
+        port->token = false;
+        return news;
+}
+
 static void conn_readable(struct kconn *conn, bool readable)
 {
         struct port *port = conn->userdata;
 
-        if (!readable || port->token)
+        if (!readable || !token_due(port))
                 return; /* what is out is taken back by the next RECV */
-        port->token = send(port->source.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+        if (send(port->source.fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+                (void)token_spent(port);
 }
 
 static void conn_closed(struct kconn *conn)
@@ -436,8 +457,7 @@ static void refuse_rest(struct port *port)
                 struct channel *ch = find_channel(port->entry, &rq);
 
                 /* one that brought a new channel sees its end closed */
-                if (ch && rq.head.op != KDP_INTERRUPT && rq.head.op != KDP_FDS &&
-                    !(rq.head.flags & KDP_NO_REPLY))
+                if (ch && rq.head.op != KDP_INTERRUPT && rq.head.op != KDP_FDS)
                         reply_error(ch, rq.head.serial, -ECONNRESET, 0);
                 request_close(&rq);
         }
@@ -698,10 +718,9 @@ static uint32_t take_back_token(struct port *port, const struct cmd *c)
 {
         struct kconn *conn = port->handle.kind == HANDLE_CONNECTED ? port->handle.conn : NULL;
 
-        if (!conn || c->code != KDBUS_CMD_RECV || !port->token || conn->readable)
+        if (!conn || c->code != KDBUS_CMD_RECV || conn->n_queue || conn->lost)
                 return 0;
-        port->token = false;
-        return KDP_DRAIN;
+        return token_spent(port) ? KDP_DRAIN : 0;
 }
 
 static void answer(struct port *port, struct channel *ch, const struct request *rq, struct cmd *c,
@@ -722,8 +741,6 @@ static void answer(struct port *port, struct channel *ch, const struct request *
                               c->install);
                 return;
         }
-        if (rq->head.flags & KDP_NO_REPLY)
-                return;
         send_reply(ch, &head, c->data, c->msg, NULL, 0);
 }
 
@@ -790,6 +807,39 @@ static void run_mmap(struct port *port, struct channel *ch, struct request *rq)
                 send_reply(ch, &head, NULL, NULL, &port->handle.conn->pool->fd, 1);
 }
 
+static int ring_of(struct port *port, int *fdp)
+{
+        struct kconn *conn = port->handle.kind == HANDLE_CONNECTED ? port->handle.conn : NULL;
+        int r;
+
+        if (!conn || !conn->connected)
+                return -EBADFD;
+        if (conn->flags & KDBUS_HELLO_POLICY_HOLDER)
+                return -EOPNOTSUPP;
+        r = kconn_add_ring(conn, port->token);
+        if (!r)
+                *fdp = conn->ring->fd;
+        return r;
+}
+
+static void run_ring(struct port *port, struct channel *ch, struct request *rq)
+{
+        struct kdp_reply head = {.serial = rq->head.serial};
+        int fd = -1;
+
+        head.error = ring_of(port, &fd);
+        send_reply(ch, &head, NULL, NULL, &fd, !head.error);
+}
+
+/* a program that emptied its ring found that it was filled meanwhile */
+static void run_bell(struct port *port)
+{
+        if (port->opened && port->handle.kind == HANDLE_CONNECTED) {
+                kconn_sync(port->handle.conn);
+                kconn_update_readable(port->handle.conn);
+        }
+}
+
 /* the node's file, so that fstat on a handle shows what the file system shows */
 static void run_stat(struct port *port, struct channel *ch, struct request *rq)
 {
@@ -836,6 +886,9 @@ static void run(struct port *port, struct channel *ch, struct request *rq)
         case KDP_STAT:
                 run_stat(port, ch, rq);
                 return;
+        case KDP_RING:
+                run_ring(port, ch, rq);
+                return;
         default:
                 reply_error(ch, rq->head.serial, -EOPNOTSUPP, 0);
         }
@@ -846,6 +899,10 @@ static void handle_request(struct port *port, struct request *rq)
         struct entry *entry = port->entry;
         struct channel *ch = NULL;
 
+        if (rq->head.op == KDP_BELL) {
+                run_bell(port);
+                return;
+        }
         if (rq->head.flags & KDP_NEW_CHANNEL) {
                 if (channel_new(entry, rq, &ch))
                         return; /* its end is closed: the thread sees that */

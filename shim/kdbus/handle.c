@@ -156,6 +156,7 @@ int handle_run(struct cmd *c)
                         return -ECONNRESET;
                 if (h->conn->flags & row->not_for)
                         return -EOPNOTSUPP;
+                kconn_sync(h->conn);
         } else if (h->ep && h->ep->dead) {
                 return -ESHUTDOWN;
         }

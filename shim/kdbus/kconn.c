@@ -8,10 +8,12 @@
 #define HASH_NONFATAL_OOM 1
 #include "bus-core/util/cleanup.h"
 #include "bus-core/util/error.h"
+#include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/kmsg.h"
 #include "shim/kdbus/kreply.h"
+#include "shim/kdbus/kring.h"
 #include "shim/kdbus/limits.h"
 
 /* --- life --- */
@@ -121,8 +123,11 @@ int kconn_disconnect(struct kconn *conn, bool if_empty)
 
         if (!conn->connected)
                 return -ECONNRESET;
-        if (if_empty && conn->n_queue)
+        kconn_hold(conn);
+        if (if_empty && conn->n_queue) {
+                kconn_unhold(conn);
                 return -EBUSY;
+        }
         conn->connected = false;
         kpolicy_drop(&bus->policy, conn);
         HASH_DEL(bus->conns, conn);
@@ -155,6 +160,7 @@ struct kconn *kconn_free(struct kconn *conn)
                 free(q);
         }
         pool_free(conn->pool);
+        kring_free(conn->ring);
         free(conn->description);
         kmeta_deinit(&conn->meta);
         kmeta_deinit(&conn->opener);
@@ -299,6 +305,7 @@ int kconn_make_entry(struct kconn *dst, struct kmsg *msg, struct kentry **entryp
 
         if (!dst->connected)
                 return -ECONNRESET;
+        kconn_sync(dst);
         if (!kconn_is_monitor(dst) && !(dst->flags & KDBUS_HELLO_ACCEPT_FD) && msg->fds &&
             msg->fds->n_fds)
                 return -ECOMM;
@@ -315,10 +322,18 @@ int kconn_make_entry(struct kconn *dst, struct kmsg *msg, struct kentry **entryp
         return 0;
 }
 
+/* descriptors are only handed out with a request */
+static void show(const struct kentry *e)
+{
+        if (e->conn->ring)
+                kring_put(e->conn->ring, e->slice->offset, e->slice->size, e->fds);
+}
+
 static void queue_entry(struct kconn *dst, struct kentry *e)
 {
         cds_list_add_tail(&e->link, &dst->queue);
         dst->n_queue++;
+        show(e);
         kconn_update_readable(dst);
 }
 
@@ -350,6 +365,7 @@ void kconn_lose(struct kconn *conn)
 {
         if (!conn->connected)
                 return;
+        kconn_hold(conn); /* RECV has more to say than the ring can */
         conn->lost++;
         kconn_update_readable(conn);
 }
@@ -385,7 +401,8 @@ void kconn_unqueue(struct kentry *entry)
                 return;
         cds_list_del_init(&entry->link);
         entry->conn->n_queue--;
-        kconn_update_readable(entry->conn);
+        if (!entry->conn->ring)
+                kconn_update_readable(entry->conn);
 }
 
 static int move_entry(struct kconn *to, struct kentry *e)
@@ -423,6 +440,7 @@ void kconn_move(struct kconn *to, struct kconn *from, uint64_t name_serial)
 
         if (to == from)
                 return;
+        kconn_hold(from);
         cds_list_for_each_entry_safe(e, next, &from->queue, link) {
                 if (e->name_serial != name_serial)
                         continue;
@@ -430,19 +448,90 @@ void kconn_move(struct kconn *to, struct kconn *from, uint64_t name_serial)
                         kconn_lose(to);
                 kentry_free(e);
         }
+        kconn_unhold(from);
 }
 
 /**
  * kconn_update_readable() - tell the door when poll would answer differently
+ *
+ * Beside a ring the program sees to it itself when there is nothing left, so the door is told
+ * whenever there is something.
  */
 void kconn_update_readable(struct kconn *conn)
 {
         bool readable = conn->n_queue || conn->lost;
 
-        if (readable == conn->readable || !conn->ops || !conn->connected)
+        if (!conn->ops || !conn->connected)
+                return;
+        if (conn->ring ? !readable : readable == conn->readable)
                 return;
         conn->readable = readable;
         conn->ops->readable(conn, readable);
+}
+
+/* --- ring --- */
+
+/**
+ * kconn_add_ring() - let the program receive without asking
+ * @rung:       the door has told the program that there is something
+ */
+int kconn_add_ring(struct kconn *conn, bool rung)
+{
+        int r;
+
+        if (conn->ring)
+                return 0;
+        r = kring_new(&conn->ring, conn->pool->size);
+        if (r)
+                return r;
+        (void)kring_set_idle(conn->ring, !rung);
+        kconn_unhold(conn);
+        return 0;
+}
+
+/**
+ * kconn_sync() - do what the program did through the ring since it was last looked at
+ */
+void kconn_sync(struct kconn *conn)
+{
+        uint64_t freed[KDP_RING_GIVEN / 64];
+
+        if (!conn->ring)
+                return;
+        kring_peek_freed(conn->ring, freed);
+        for (size_t n = kring_take(conn->ring); n; n--) {
+                struct kentry *e = cds_list_entry(conn->queue.next, struct kentry, link);
+
+                pool_slice_publish(e->slice);
+                kentry_free(e);
+        }
+        kring_release(conn->ring, conn->pool, freed);
+}
+
+/**
+ * kconn_hold() - the queue is about to change other than at its end
+ */
+void kconn_hold(struct kconn *conn)
+{
+        if (!conn->ring)
+                return;
+        kring_close(conn->ring);
+        kconn_sync(conn);
+}
+
+/**
+ * kconn_unhold() - show the queue to the program again; after a loss, RECV has to tell of it first
+ */
+void kconn_unhold(struct kconn *conn)
+{
+        struct kentry *e;
+
+        if (!conn->ring || !conn->connected || conn->lost || conn->ring->open)
+                return;
+        kring_open(conn->ring);
+        cds_list_for_each_entry(e, &conn->queue, link)
+                show(e);
+        kconn_update_readable(conn);
 }
 
 /* --- policy --- */

@@ -7,8 +7,11 @@
  * What it is     A participant of a kdbus bus: its pool, its queue, its names, matches and open
  *                calls, and what it pays and is charged.
  * How            kconn_queue() renders a message into the receiver's pool and charges the sender's
- *                user against the receiver's share; kconn_take() hands the front out. A connection
- *                that has something to say to its program says it through kconn->ops.
+ *                user against the receiver's share. A connection that has something to say to its
+ *                program says it through kconn->ops.
+ *                With a ring the program takes messages and frees slices without asking. Then the
+ *                queue may be behind: kconn_sync() brings it up to date; kconn_hold() also keeps it
+ *                so, until kconn_unhold().
  */
 
 #include <stdbool.h>
@@ -25,6 +28,7 @@ struct ghost;
 struct kfds;
 struct kmsg;
 struct kreply;
+struct kring;
 
 /* a queued message */
 struct kentry {
@@ -66,6 +70,7 @@ struct kconn {
         uint64_t attach_send, attach_recv;
         char *description;
         struct pool *pool;
+        struct kring *ring; /* NULL: receives by request */
 
         struct cds_list_head queue;
         unsigned n_queue;
@@ -128,6 +133,10 @@ void kconn_unqueue(struct kentry *entry);
 struct kentry *kentry_free(struct kentry *entry);
 void kconn_move(struct kconn *to, struct kconn *from, uint64_t name_serial);
 void kconn_update_readable(struct kconn *conn);
+int kconn_add_ring(struct kconn *conn, bool rung);
+void kconn_sync(struct kconn *conn);
+void kconn_hold(struct kconn *conn);
+void kconn_unhold(struct kconn *conn);
 
 /* @caller: whose credentials count; NULL: those of the opener */
 bool kconn_may_own(struct kconn *conn, struct caller *caller, const char *name);

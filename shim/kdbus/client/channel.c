@@ -82,6 +82,7 @@ static int channel_open(struct channel *ch)
         *ch = (struct channel){
                 .fd = move_up(fds[0]), .daemon_fd = move_up(fds[1]), .epoch = epoch()};
         ch->cookie = channel_cookie(ch->fd);
+        ch->tid = syscall(SYS_gettid);
         return 0;
 }
 

@@ -23,11 +23,8 @@ struct channel {
         uint64_t id;
         uint64_t serial;
         uint64_t epoch;
+        uint32_t tid;  /* of the thread that made it */
         bool busy;
-
-        /* the last slice that this thread was given: freeing it is known to succeed */
-        uint64_t given_handle; /* socket cookie; 0: none */
-        uint64_t given_offset;
 };
 
 void channel_setup(void);

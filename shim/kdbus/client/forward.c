@@ -17,6 +17,7 @@
 #include "shim/kdbus/client/memory.h"
 #include "shim/kdbus/client/paths.h"
 #include "shim/kdbus/client/proto.h"
+#include "shim/kdbus/client/ring.h"
 #include "shim/kdbus/kdbus-abi.h"
 
 #define CMD_SIZE_MAX 32768
@@ -39,6 +40,7 @@ struct call {
         size_t n_fds;
         int cancel_fd, payload_fd;
         bool interruptible;
+        struct ring *ring; /* the handle's, or NULL */
 
         struct kdp_reply reply;
         int got[KDP_FDS_MAX];
@@ -84,7 +86,6 @@ static void call_init(struct call *c, int handle, uint32_t op, struct iovec *vec
         c->handle = handle;
         c->rq.magic = KDP_MAGIC;
         c->rq.op = op;
-        c->rq.tid = syscall(SYS_gettid);
         c->cmd = c->msg = NULL;
         c->n_cmd = c->n_msg = 0;
         c->vecs = vecs;
@@ -93,6 +94,7 @@ static void call_init(struct call *c, int handle, uint32_t op, struct iovec *vec
         c->n_fds = c->n_got = 0;
         c->cancel_fd = c->payload_fd = -1;
         c->interruptible = false;
+        c->ring = NULL;
 }
 
 static void call_add_fd(struct call *c, int *slot)
@@ -213,6 +215,7 @@ static ssize_t send_packet(struct call *c, const struct channel *ch)
         n_fds = gather_fds(c, ch, fds);
         c->rq.channel = ch->id;
         c->rq.serial = ch->serial;
+        c->rq.tid = ch->tid;
         c->rq.n_cmd = c->n_cmd;
         c->rq.n_msg = c->n_msg;
         /* the structures' padding comes from the snapshots, which are padded */
@@ -302,7 +305,7 @@ static void interrupt(struct call *c, struct channel *ch)
                                  .op = KDP_INTERRUPT,
                                  .channel = ch->id,
                                  .serial = ch->serial,
-                                 .tid = c->rq.tid};
+                                 .tid = ch->tid};
 
         while (send(c->handle, &rq, sizeof(rq), MSG_NOSIGNAL) < 0 &&
                (errno == EINTR || (errno == EAGAIN && wait_writable(c->handle) == 0)))
@@ -361,7 +364,7 @@ static int report_numbers(struct call *c, struct channel *ch)
                                  .op = KDP_FDS,
                                  .channel = ch->id,
                                  .serial = ch->serial,
-                                 .tid = c->rq.tid};
+                                 .tid = ch->tid};
         struct iovec iov[2] = {{&rq, sizeof(rq)}, {c->got, c->n_got * sizeof(int)}};
         struct msghdr mh = {.msg_iov = iov, .msg_iovlen = 2};
         size_t n_got = c->n_got;
@@ -398,39 +401,18 @@ static int exchange(struct call *c, struct channel *ch)
         return r ?: c->reply.error;
 }
 
-/* the slice of a message that was just handed out */
-static void remember_slice(const struct call *c, struct channel *ch)
+/* a slice that was just handed out can be freed without asking */
+static void note_slice(const struct call *c)
 {
         const struct kdbus_cmd_recv *recv = c->cmd;
         const struct kdbus_cmd_send *send = c->cmd;
 
-        ch->given_handle = 0;
-        if (c->rq.code == KDBUS_CMD_RECV && !(recv->flags & (KDBUS_RECV_PEEK | KDBUS_RECV_DROP)))
-                ch->given_offset = recv->msg.offset;
-        else if (c->rq.code == KDBUS_CMD_SEND && (send->flags & KDBUS_SEND_SYNC_REPLY))
-                ch->given_offset = send->reply.offset;
-        else
+        if (!c->ring)
                 return;
-        ch->given_handle = channel_cookie(c->handle);
-}
-
-/* freeing what this thread was given last: nothing can go wrong, so nothing is waited for */
-static bool free_given(struct call *c, struct channel *ch)
-{
-        const struct kdbus_cmd_free *cmd = c->cmd;
-
-        if (c->rq.code != KDBUS_CMD_FREE || c->n_cmd != sizeof(*cmd) || cmd->flags ||
-            !ch->given_handle || ch->daemon_fd >= 0 || cmd->offset != ch->given_offset ||
-            channel_cookie(c->handle) != ch->given_handle)
-                return false;
-        ch->given_handle = 0;
-        c->rq.flags |= KDP_NO_REPLY;
-        ch->serial++;
-        if (send_request(c, ch))
-                return false;
-        c->reply = (struct kdp_reply){.n_cmd = c->n_cmd};
-        ((struct kdbus_cmd_free *)c->cmd)->return_flags = 0;
-        return true;
+        if (c->rq.code == KDBUS_CMD_RECV && !(recv->flags & (KDBUS_RECV_PEEK | KDBUS_RECV_DROP)))
+                ring_give(c->ring, recv->msg.offset);
+        else if (c->rq.code == KDBUS_CMD_SEND && (send->flags & KDBUS_SEND_SYNC_REPLY))
+                ring_give(c->ring, send->reply.offset);
 }
 
 static int call_run(struct call *c)
@@ -441,14 +423,7 @@ static int call_run(struct call *c)
         r = channel_get(&ch, &spare);
         if (r)
                 return r;
-        if (free_given(c, ch)) {
-                channel_put(ch, &spare);
-                return 0;
-        }
-        c->rq.flags &= ~(uint32_t)KDP_NO_REPLY;
         r = exchange(c, ch);
-        if (!r && c->rq.op == KDP_IOCTL)
-                remember_slice(c, ch);
         if (r == -ESTALE && (c->reply.flags & KDP_STALE)) {
                 channel_drop(ch);
                 channel_put(ch, &spare);
@@ -671,6 +646,8 @@ static int run_ioctl(struct call *c, uint32_t code, void *arg, size_t room, size
                 msg_address = ((struct kdbus_cmd_send *)c->cmd)->msg_address;
         }
         r = call_run(c);
+        if (!r)
+                note_slice(c);
         w = write_back(c, arg, msg_address);
         if (r)
                 close_got(c);
@@ -693,7 +670,7 @@ static bool is_small(uint32_t code, const void *arg)
         return size <= SMALL_VECS * 16; /* so many items at most */
 }
 
-static int ioctl_small(int fd, uint32_t code, void *arg)
+static int ioctl_small(int fd, uint32_t code, void *arg, struct ring *ring)
 {
         uint64_t cmd[SMALL / 8], msg[SMALL / 8];
         struct iovec vecs[4 + SMALL_VECS];
@@ -702,10 +679,11 @@ static int ioctl_small(int fd, uint32_t code, void *arg)
         call_init(&c, fd, KDP_IOCTL, vecs);
         c.cmd = cmd;
         c.msg = msg;
+        c.ring = ring;
         return run_ioctl(&c, code, arg, SMALL, 4 + SMALL_VECS);
 }
 
-static int ioctl_large(int fd, uint32_t code, void *arg)
+static int ioctl_large(int fd, uint32_t code, void *arg, struct ring *ring)
 {
         struct scratch *s = memory_scratch(sizeof(*s));
         struct call c;
@@ -716,17 +694,114 @@ static int ioctl_large(int fd, uint32_t code, void *arg)
         call_init(&c, fd, KDP_IOCTL, s->vecs);
         c.cmd = s->cmd;
         c.msg = s->msg;
+        c.ring = ring;
         r = run_ioctl(&c, code, arg, CMD_SIZE_MAX, LARGE_VECS);
         memory_scratch_free(s, sizeof(*s));
         return r;
 }
 
+/* --- what needs no request --- */
+
+static uint64_t n_closes;
+
+/**
+ * forward_closed() - the program closed a descriptor
+ *
+ * If it was a handle, others are being told of that by now: an empty ring says nothing until the
+ * daemon has been asked.
+ */
+void forward_closed(void)
+{
+        __atomic_add_fetch(&n_closes, 1, __ATOMIC_RELAXED);
+}
+
+static void ring_bell(int fd)
+{
+        struct kdp_request rq = {.magic = KDP_MAGIC, .op = KDP_BELL};
+
+        while (send(fd, &rq, sizeof(rq), MSG_NOSIGNAL) < 0 &&
+               (errno == EINTR || (errno == EAGAIN && wait_writable(fd) == 0)))
+                ;
+}
+
+static int local_recv(struct ring *ring, int fd, void *arg)
+{
+        uint64_t closes = __atomic_load_n(&n_closes, __ATOMIC_RELAXED), offset, size;
+        struct kdbus_cmd_recv cmd;
+        int r;
+
+        if (memory_read(&cmd, arg, sizeof(cmd.size)) || cmd.size != sizeof(cmd) ||
+            memory_read(&cmd, arg, sizeof(cmd)) || cmd.flags)
+                return RING_E_ASK;
+        r = ring_receive(ring, fd, &offset, &size);
+        if (r == RING_E_BELL)
+                ring_bell(fd);
+        if (r == RING_E_ASK)
+                return r;
+        if (r == RING_E_EMPTY) {
+                if (__atomic_exchange_n(&ring->closes, closes, __ATOMIC_RELAXED) != closes)
+                        return RING_E_ASK;
+                offset = ring->map->pool_size;
+                size = 0;
+        }
+        cmd.return_flags = 0;
+        cmd.dropped_msgs = 0;
+        cmd.msg = (struct kdbus_msg_info){.offset = offset, .msg_size = size};
+        if (memory_write(arg, &cmd, sizeof(cmd)))
+                return -EFAULT;
+        return r == RING_E_EMPTY ? -EAGAIN : 0;
+}
+
+static int local_free(struct ring *ring, void *arg)
+{
+        struct kdbus_cmd_free cmd;
+
+        if (memory_read(&cmd, arg, sizeof(cmd.size)) || cmd.size != sizeof(cmd) ||
+            memory_read(&cmd, arg, sizeof(cmd)) || cmd.flags || !ring_free(ring, cmd.offset))
+                return RING_E_ASK;
+        cmd.return_flags = 0;
+        return memory_write(arg, &cmd, sizeof(cmd));
+}
+
+static struct ring *ask_for_ring(int fd, uint64_t cookie)
+{
+        struct iovec vecs[4];
+        struct call c;
+        int ring_fd;
+
+        call_init(&c, fd, KDP_RING, vecs);
+        ring_fd = call_for_fd(&c);
+        return ring_fd < 0 ? NULL : ring_add(cookie, ring_fd);
+}
+
+static int run_local(struct ring *ring, int fd, uint32_t code, void *arg)
+{
+        if (!ring || (uintptr_t)arg % 8)
+                return RING_E_ASK;
+        if (code == KDBUS_CMD_RECV)
+                return local_recv(ring, fd, arg);
+        return code == KDBUS_CMD_FREE ? local_free(ring, arg) : RING_E_ASK;
+}
+
 /**
  * forward_ioctl() - carry out a command
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno; FORWARD_E_ALIEN if the descriptor is no handle.
  */
 int forward_ioctl(int fd, uint32_t code, void *arg)
 {
-        return is_small(code, arg) ? ioctl_small(fd, code, arg) : ioctl_large(fd, code, arg);
+        uint64_t cookie = channel_cookie(fd);
+        struct ring *ring = ring_get(cookie);
+        int r;
+
+        if (!ring && !forward_is_handle(fd))
+                return FORWARD_E_ALIEN;
+        if (!ring && (code == KDBUS_CMD_RECV || code == KDBUS_CMD_FREE))
+                ring = ask_for_ring(fd, cookie);
+        r = run_local(ring, fd, code, arg);
+        if (r == RING_E_ASK)
+                r = is_small(code, arg) ? ioctl_small(fd, code, arg, ring)
+                                        : ioctl_large(fd, code, arg, ring);
+        ring_put(ring);
+        return r;
 }

@@ -15,8 +15,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+enum {
+        FORWARD_E_ALIEN = 1,
+};
+
 bool forward_is_handle(int fd);
 int forward_open(int node_fd, int flags);
 int forward_ioctl(int fd, uint32_t code, void *arg);
 int forward_mmap(int fd, size_t length, int prot, int flags, off_t offset);
 int forward_stat(int fd);
+void forward_closed(void);

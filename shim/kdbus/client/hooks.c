@@ -38,10 +38,13 @@
                 return next_##name;                                                                \
         }
 
+NEXT(int, close, int)
+
 __attribute__((__constructor__)) static void setup(void)
 {
         int saved = errno;
 
+        (void)find_close(); /* a signal handler may close */
         paths_setup();
         channel_setup();
         errno = saved;
@@ -349,12 +352,20 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         va_start(ap, request);
         arg = va_arg(ap, void *);
         va_end(ap);
-        if (_IOC_TYPE(request) != KDBUS_IOCTL_MAGIC || !forward_is_handle(fd))
+        if (_IOC_TYPE(request) != KDBUS_IOCTL_MAGIC)
                 return find_ioctl()(fd, request, arg);
         r = forward_ioctl(fd, request, arg);
         if (r >= 0)
                 errno = saved;
-        return result(r);
+        return r == FORWARD_E_ALIEN ? find_ioctl()(fd, request, arg) : result(r);
+}
+
+EXPORT int close(int fd)
+{
+        int r = find_close()(fd);
+
+        forward_closed();
+        return r;
 }
 
 /* called before anything is set up, even by dlsym itself: the system call needs no looking up */

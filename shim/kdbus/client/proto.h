@@ -15,6 +15,9 @@
  *                that is what poll sees. A reply with KDP_DRAIN asks the library to take it.
  *                Descriptors for the program come with a KDP_NUMBERS reply; the library tells
  *                which numbers they got (KDP_FDS), and the daemon writes them into the pool.
+ *                RECV and FREE are so common that they ask nobody: struct kdp_ring, in memory that
+ *                both sides share, says what waits in the pool, and what was freed. It is an
+ *                offer: whoever does not ask for it (KDP_RING) sends requests.
  * Trust          The daemon believes none of it. Numbers of processes, users and groups are the
  *                kernel's (SCM_CREDENTIALS, SO_PEERPIDFD).
  */
@@ -34,6 +37,8 @@ enum kdp_op {
         KDP_STAT,      /* reply fd: the node's file */
         KDP_INTERRUPT, /* no reply of its own: the blocked request is answered */
         KDP_FDS,       /* payload: int32_t numbers */
+        KDP_RING,      /* reply fd: the connection's struct kdp_ring, to be mapped */
+        KDP_BELL,      /* no reply: the ring is not empty, and the byte may be missing */
 };
 
 enum kdp_flags {
@@ -43,7 +48,6 @@ enum kdp_flags {
         KDP_FAULT        = 1 << 3, /* request: the payload could not be read */
         KDP_BAD_CMD      = 1 << 4, /* request: the structure could not be read */
         KDP_BAD_MSG      = 1 << 5, /* request: the message could not be read */
-        KDP_NO_REPLY     = 1 << 6, /* request: nobody waits; it cannot fail */
         KDP_DRAIN        = 1 << 8, /* reply: take one byte off the handle */
         KDP_NUMBERS      = 1 << 9, /* reply: say which numbers the fds got */
         KDP_STALE        = 1 << 10, /* reply: not this process's channel; make a new one */
@@ -74,3 +78,46 @@ struct kdp_reply {
         uint32_t n_msg;
         /* cmd, msg; each 8-aligned */
 };
+
+/* --- the ring --- */
+
+#define KDP_RING_ENTRIES 256
+#define KDP_RING_GIVEN   448 /* all of it in two pages */
+#define KDP_RING_PROBES  4
+#define KDP_RING_CLOSED  (1ULL << 63) /* in head */
+#define KDP_RING_ASK     (1ULL << 63) /* in an entry's size: RECV must be a request */
+#define KDP_GIVEN        1u           /* in given: the program has it */
+#define KDP_FREED        2u           /* in given: and gave it back */
+
+/*
+ * The daemon appends at tail; whoever moves head by one with a compare-and-swap has received the
+ * message there. Slices that were handed out stand in given, near kdp_ring_place() of their
+ * offset; freeing one means to turn KDP_GIVEN into KDP_FREED, then to set its bit in freed.
+ * Both indices only grow. While head is closed, the daemon is busy with the queue: ask it.
+ * Whoever empties the ring takes the byte off the handle, then sets idle; the daemon, having
+ * appended, sends a byte if it can clear idle. Both look again after that.
+ */
+struct kdp_ring {
+        /* the daemon's */
+        uint64_t tail;
+        uint64_t pool_size;
+        uint32_t more; /* what waits is more than what is in the ring */
+        uint32_t dead; /* the handle is gone: unmap */
+        uint64_t pad[5];
+
+        /* the programs'; the daemon believes none of it */
+        uint64_t head;
+        uint64_t idle;
+        uint64_t pad2[6];
+        uint64_t freed[KDP_RING_GIVEN / 64];
+        uint64_t given[KDP_RING_GIVEN];
+
+        struct {
+                uint64_t offset, size;
+        } entries[KDP_RING_ENTRIES];
+};
+
+static inline unsigned kdp_ring_place(uint64_t offset, unsigned probe)
+{
+        return (unsigned)(((offset >> 3) * 0x9e3779b97f4a7c15ULL >> 48) + probe) % KDP_RING_GIVEN;
+}

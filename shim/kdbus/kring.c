@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "bus-core/util/cleanup.h"
+#include "bus-core/util/error.h"
+#include "shim/kdbus/client/proto.h"
+#include "shim/kdbus/kring.h"
+#include "shim/kdbus/pool.h"
+
+static uint64_t load(const uint64_t *p)
+{
+        return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+
+static void store(uint64_t *p, uint64_t v)
+{
+        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
+}
+
+static int ring_map(struct kring *ring)
+{
+        ring->fd = memfd_create("kdbus-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (ring->fd < 0 || ftruncate(ring->fd, sizeof(*ring->map)) < 0 ||
+            fcntl(ring->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return error_origin(-errno);
+        ring->map = mmap(NULL, sizeof(*ring->map), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
+        if (ring->map == MAP_FAILED) {
+                ring->map = NULL;
+                return error_origin(-errno);
+        }
+        return 0;
+}
+
+/**
+ * kring_new() - make a ring, closed
+ */
+int kring_new(struct kring **ringp, uint64_t pool_size)
+{
+        struct kring *ring = calloc(1, sizeof(*ring));
+        int r;
+
+        if (!ring)
+                return error_origin(-ENOMEM);
+        r = ring_map(ring);
+        if (r) {
+                kring_free(ring);
+                return r;
+        }
+        ring->map->pool_size = pool_size;
+        store(&ring->map->head, KDP_RING_CLOSED);
+        *ringp = ring;
+        return 0;
+}
+
+/**
+ * kring_free() - the programs that have it mapped are told
+ */
+struct kring *kring_free(struct kring *ring)
+{
+        if (!ring)
+                return NULL;
+        if (ring->map) {
+                kring_close(ring);
+                __atomic_store_n(&ring->map->dead, 1, __ATOMIC_SEQ_CST);
+                munmap(ring->map, sizeof(*ring->map));
+        }
+        closep(&ring->fd);
+        free(ring);
+        return NULL;
+}
+
+/**
+ * kring_open() - let the program take what is put from here on; nothing that was put is left
+ */
+void kring_open(struct kring *ring)
+{
+        ring->taken = ring->tail;
+        ring->more = false;
+        __atomic_store_n(&ring->map->more, 0, __ATOMIC_SEQ_CST);
+        store(&ring->map->head, ring->taken);
+        ring->open = true;
+}
+
+/**
+ * kring_close() - nothing more is taken; kring_take() still tells what was
+ */
+void kring_close(struct kring *ring)
+{
+        if (ring->open)
+                __atomic_fetch_or(&ring->map->head, KDP_RING_CLOSED, __ATOMIC_SEQ_CST);
+        ring->open = false;
+}
+
+/**
+ * kring_put() - show a message at the end of the queue
+ * @ask:        the program has to ask for it
+ */
+void kring_put(struct kring *ring, uint64_t offset, uint64_t size, bool ask)
+{
+        uint64_t at = ring->tail % KDP_RING_ENTRIES;
+
+        if (!ring->open)
+                return;
+        if (ring->more || ring->tail - ring->taken >= KDP_RING_ENTRIES) {
+                ring->more = true;
+                __atomic_store_n(&ring->map->more, 1, __ATOMIC_SEQ_CST);
+                return;
+        }
+        __atomic_store_n(&ring->map->entries[at].offset, offset, __ATOMIC_RELAXED);
+        __atomic_store_n(&ring->map->entries[at].size, size | (ask ? KDP_RING_ASK : 0),
+                         __ATOMIC_RELAXED);
+        store(&ring->map->tail, ++ring->tail);
+}
+
+/**
+ * kring_peek_freed() - what the program freed; to be asked before kring_take()
+ * @freed:      KDP_RING_GIVEN bits
+ *
+ * What was freed was taken before.
+ */
+void kring_peek_freed(struct kring *ring, uint64_t freed[])
+{
+        for (size_t i = 0; i < KDP_RING_GIVEN / 64; i++) {
+                freed[i] = __atomic_load_n(&ring->map->freed[i], __ATOMIC_RELAXED);
+                if (freed[i])
+                        freed[i] = __atomic_exchange_n(&ring->map->freed[i], 0, __ATOMIC_SEQ_CST);
+        }
+}
+
+/**
+ * kring_take() - how many messages the program took since this was asked last
+ */
+size_t kring_take(struct kring *ring)
+{
+        uint64_t n = (load(&ring->map->head) & ~KDP_RING_CLOSED) - ring->taken;
+
+        if (n > ring->tail - ring->taken)
+                return 0; /* a lie */
+        ring->taken += n;
+        return n;
+}
+
+/**
+ * kring_release() - free the slices
+ * @freed:      from kring_peek_freed(); what was taken since is known to the pool
+ */
+void kring_release(struct kring *ring, struct pool *pool, const uint64_t freed[])
+{
+        for (size_t i = 0; i < KDP_RING_GIVEN / 64; i++)
+                for (uint64_t bits = freed[i]; bits; bits &= bits - 1) {
+                        uint64_t given = load(&ring->map->given[i * 64 + __builtin_ctzll(bits)]);
+
+                        store(&ring->map->given[i * 64 + __builtin_ctzll(bits)], 0);
+                        if (given & KDP_FREED)
+                                (void)pool_release_offset(pool, given & ~(uint64_t)7);
+                }
+}
+
+/**
+ * kring_forget() - a slice was freed by a request
+ */
+void kring_forget(struct kring *ring, uint64_t offset)
+{
+        for (unsigned i = 0; i < KDP_RING_PROBES; i++) {
+                uint64_t given = offset | KDP_GIVEN;
+
+                __atomic_compare_exchange_n(&ring->map->given[kdp_ring_place(offset, i)], &given, 0,
+                                            false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+        }
+}
+
+/**
+ * kring_set_idle() - whether the byte that poll sees is not there
+ *
+ * Return: whether that changed.
+ */
+bool kring_set_idle(struct kring *ring, bool idle)
+{
+        if (load(&ring->map->idle) == idle)
+                return false;
+        return __atomic_exchange_n(&ring->map->idle, idle, __ATOMIC_SEQ_CST) != idle;
+}
