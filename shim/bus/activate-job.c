@@ -12,6 +12,7 @@
 
 #include "config.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #define MANAGER_INTERFACE    "org.freedesktop.systemd1.Manager"
 #define MANAGER_PATH         "/org/freedesktop/systemd1"
 #define UNIT_INTERFACE       "org.freedesktop.systemd1.Unit"
+#define SERVICE_INTERFACE    "org.freedesktop.systemd1.Service"
 #define UNIT_PATH            MANAGER_PATH "/unit/"
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
 
@@ -80,18 +82,31 @@ void job_asked(struct turn *turn, struct activation *a, struct client *systemd)
                 return;
         a->serial = begin_call(&w, turn, systemd, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit");
         writer_body(&w, "s");
-        writer_string(&w, a->service->systemd_service);
+        writer_string(&w, a->unit);
         notice_send(&w, turn, systemd);
 }
 
-static void ask_state(struct turn *turn, struct activation *a, struct client *systemd)
+static void ask_all(struct turn *turn, struct activation *a, struct client *systemd,
+                    const char *interface)
 {
         struct writer w;
 
         a->serial = begin_call(&w, turn, systemd, a->unit_path, PROPERTIES_INTERFACE, "GetAll");
         writer_body(&w, "s");
-        writer_string(&w, UNIT_INTERFACE);
+        writer_string(&w, interface);
         notice_send(&w, turn, systemd);
+}
+
+static void ask_state(struct turn *turn, struct activation *a, struct client *systemd)
+{
+        a->exit_asked = false;
+        ask_all(turn, a, systemd, UNIT_INTERFACE);
+}
+
+static void ask_exit(struct turn *turn, struct activation *a, struct client *systemd)
+{
+        a->exit_asked = true;
+        ask_all(turn, a, systemd, SERVICE_INTERFACE);
 }
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -101,7 +116,49 @@ struct unit_state {
         bool condition; /* met, or not looked at yet */
         bool asserted;
         uint32_t job; /* 0: none */
+        const char *unmet, *unmet_value; /* the condition that was not met; "": unknown */
+        const char *result; /* of the service, "exit-code" or so; "": unknown */
+        int32_t exit_code; /* CLD_*; 0: its program did not run */
+        int32_t exit_status;
 };
+
+/* One of a(sbbsi): kind, one of which any is enough, negated, value, 0 or how it came out */
+static void read_condition(struct unit_state *state, struct reader *r)
+{
+        const char *kind = "", *value = "";
+        bool trigger = false;
+        int32_t outcome = 0;
+
+        reader_enter(r, '(');
+        reader_string(r, &kind, NULL);
+        reader_bool(r, &trigger);
+        reader_skip(r);
+        reader_string(r, &value, NULL);
+        reader_i32(r, &outcome);
+        reader_leave(r);
+        if (outcome < 0 && !*state->unmet) {
+                state->unmet = kind;
+                state->unmet_value = value;
+        }
+}
+
+static void read_conditions(struct unit_state *state, struct reader *r)
+{
+        reader_enter(r, 'a');
+        while (reader_peek(r) == '(')
+                read_condition(state, r);
+        reader_leave(r);
+}
+
+static void read_service(struct unit_state *state, const char *name, struct reader *r)
+{
+        if (strcmp(name, "ExecMainCode") == 0 && reader_peek(r) == 'i')
+                reader_i32(r, &state->exit_code);
+        else if (strcmp(name, "ExecMainStatus") == 0 && reader_peek(r) == 'i')
+                reader_i32(r, &state->exit_status);
+        else if (strcmp(name, "Result") == 0 && reader_peek(r) == 's')
+                reader_string(r, &state->result, NULL);
+}
 
 static void read_property(struct unit_state *state, struct reader *r)
 {
@@ -116,10 +173,14 @@ static void read_property(struct unit_state *state, struct reader *r)
                 reader_bool(r, &state->condition);
         } else if (strcmp(name, "AssertResult") == 0 && reader_peek(r) == 'b') {
                 reader_bool(r, &state->asserted);
+        } else if (strcmp(name, "Conditions") == 0 && reader_peek(r) == 'a') {
+                read_conditions(state, r);
         } else if (strcmp(name, "Job") == 0 && reader_peek(r) == '(') {
                 reader_enter(r, '(');
                 reader_u32(r, &state->job);
                 reader_leave(r);
+        } else {
+                read_service(state, name, r);
         }
         reader_leave(r);
         reader_leave(r);
@@ -127,7 +188,8 @@ static void read_property(struct unit_state *state, struct reader *r)
 
 static struct unit_state read_state(struct reader *r)
 {
-        struct unit_state state = { .active = "", .condition = true, .asserted = true };
+        struct unit_state state = { .active = "", .condition = true, .asserted = true,
+                                    .unmet = "", .unmet_value = "", .result = "" };
 
         reader_enter(r, 'a');
         while (reader_peek(r) == '{')
@@ -151,20 +213,55 @@ static const char *judge(const struct activation *a, const struct unit_state *st
         return state->asserted ? NULL : "an assertion is not met";
 }
 
-static void take_state(struct turn *turn, struct activation *a, struct reader *r)
+static void give_up(struct turn *turn, struct activation *a, const char *why)
 {
-        struct unit_state state = read_state(r);
-        const char *why = judge(a, &state);
         char text[1024];
 
-        if (!why)
-                return;
         snprintf(text, sizeof(text), "Unit %s of service %s: %s%s%s%s",
-                 a->service->systemd_service, a->name->text, why,
+                 a->unit, a->name->text, why,
                  a->job_result ? " (job result '" : "", a->job_result ? a->job_result : "",
                  a->job_result ? "')" : "");
         log_limited(LOG_WARNING, "activation failed", activation_subject(a), "%s", text);
         activation_fail(turn, a, outcome_error_name(OUTCOME_SPAWN_FAILED), text, false);
+}
+
+static void take_state(struct turn *turn, struct activation *a, struct reader *r,
+                       struct client *systemd)
+{
+        struct unit_state state = read_state(r);
+        const char *why = judge(a, &state);
+        char text[512];
+
+        if (!why)
+                return;
+        if (strcmp(state.active, "failed") == 0) {
+                ask_exit(turn, a, systemd);
+                return;
+        }
+        snprintf(text, sizeof(text), "%s%s%s%s%s%s", why, *state.unmet ? " (" : "", state.unmet,
+                 *state.unmet ? "=" : "", state.unmet_value, *state.unmet ? ")" : "");
+        give_up(turn, a, text);
+}
+
+/* The unit has failed. If the helper ran in it, that is told as if the bus had run the helper. */
+static void take_exit(struct turn *turn, struct activation *a, struct reader *r)
+{
+        struct unit_state state = read_state(r);
+        bool killed = state.exit_code == CLD_KILLED || state.exit_code == CLD_DUMPED;
+        char text[128];
+
+        if (a->by_helper && (killed || (state.exit_code == CLD_EXITED && state.exit_status))) {
+                activation_exited(turn, a, killed ? LAUNCH_SIGNALED : LAUNCH_EXITED,
+                                  state.exit_status);
+        } else if (*state.result && state.exit_code) {
+                snprintf(text, sizeof(text), "it failed, %s, %s %d", state.result,
+                         killed ? "signal" : "exit status", state.exit_status);
+                give_up(turn, a, text);
+        } else {
+                snprintf(text, sizeof(text), "it failed%s%s", *state.result ? ", " : "",
+                         state.result);
+                give_up(turn, a, text);
+        }
 }
 
 static bool is_signature(const struct envelope *e, const char *signature)
@@ -195,7 +292,12 @@ bool activation_answered(struct turn *turn, struct client *sender, const struct 
                         if (a->unit_path) /* else it is waited for until its time is over */
                                 ask_state(turn, a, sender);
                 } else if (e->header.type == HEADER_RETURN && is_signature(e, "a{sv}")) {
-                        take_state(turn, a, &r);
+                        if (a->exit_asked)
+                                take_exit(turn, a, &r);
+                        else
+                                take_state(turn, a, &r, sender);
+                } else if (a->exit_asked) { /* it is no service */
+                        give_up(turn, a, "it failed");
                 }
                 break;
         }

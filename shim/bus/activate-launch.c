@@ -200,6 +200,15 @@ static bool shares_program(const struct activation *a, const struct service *ser
                strcmp(a->service->exec, service->exec) == 0;
 }
 
+void activation_exited(struct turn *turn, struct activation *a, enum launch_end how, int number)
+{
+        enum outcome outcome;
+        char text[4096];
+
+        outcome = describe_end(a, how, number, text, sizeof(text));
+        fail(turn, a, outcome, text);
+}
+
 void activation_ended(struct turn *turn, struct activation *activation, enum launch_end how,
                       int number)
 {

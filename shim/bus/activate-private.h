@@ -40,12 +40,14 @@ struct activation {
         struct name *name;       /* counted; its ->activation is this */
         struct service *service; /* counted; NULL if it is AWAITED */
         enum activation_state state;
-        bool by_helper;
+        char *unit;     /* what systemd is to start; NULL: it is not asked */
+        bool by_helper; /* by the bus, or, if there is a unit, inside of that */
         bool shown; /* monitors have seen the request, which systemd is yet to hear */
         struct launch *launch; /* the program while it runs; NULL: none */
         uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
 
         uint32_t serial;  /* of the question that systemd has to answer; 0: none */
+        bool exit_asked;  /* that is how the program ended, not how the unit is */
         char *unit_path;  /* the unit's object; NULL: not known */
         char *job_result; /* of the last job that is gone; NULL: none is */
         struct cds_list_head link;
@@ -64,6 +66,13 @@ void activation_fail(struct turn *turn, struct activation *activation, const cha
 
 /* activation_launch() - start its program; on failure it has failed, and is gone */
 void activation_launch(struct turn *turn, struct activation *activation, struct client *who);
+
+/* activation_exited() - its program ended otherwise than well: it has failed, and is gone */
+void activation_exited(struct turn *turn, struct activation *activation, enum launch_end how,
+                       int number);
+
+/* systemd_choose() - has it a unit? 0, or -ENOMEM */
+int systemd_choose(struct activation *activation);
 
 /* systemd_begin() - ask systemd for its unit, now or when systemd is there */
 void systemd_begin(struct turn *turn, struct activation *activation, struct client *who);

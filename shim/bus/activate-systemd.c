@@ -4,6 +4,7 @@
 
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "shim/bus/activate-private.h"
@@ -20,6 +21,28 @@ static struct client *find_systemd(const struct bus *bus)
         return bus_find(bus, SYSTEMD_NAME, strlen(SYSTEMD_NAME));
 }
 
+/* The unit that the service file names, or the instance for its name of our template. */
+int systemd_choose(struct activation *a)
+{
+        const char *template = a->activator->bus->service_unit, *at;
+
+        if (!a->activator->bus->systemd_activation || !a->service)
+                return 0;
+        if (a->service->systemd_service) {
+                a->unit = strdup(a->service->systemd_service);
+                return a->unit ? 0 : error_origin(-ENOMEM);
+        }
+        if (!template || !a->activator->helper || !a->service->user)
+                return 0;
+        at = strchr(template, '@') + 1;
+        if (asprintf(&a->unit, "%.*s%s%s", (int)(at - template), template, a->name->text, at) < 0) {
+                a->unit = NULL;
+                return error_origin(-ENOMEM);
+        }
+        a->by_helper = true;
+        return 0;
+}
+
 static void write_request(struct writer *w, struct turn *turn, const struct activation *a)
 {
         notice_begin(w, turn, HEADER_SIGNAL, NULL);
@@ -28,7 +51,7 @@ static void write_request(struct writer *w, struct turn *turn, const struct acti
         writer_field(w, FIELD_INTERFACE, ACTIVATOR_INTERFACE);
         writer_field(w, FIELD_MEMBER, "ActivationRequest");
         writer_body(w, "s");
-        writer_string(w, a->service->systemd_service);
+        writer_string(w, a->unit);
 }
 
 /* Asked again, systemd does nothing more: so whoever takes its place is asked again. */
@@ -63,7 +86,7 @@ void systemd_begin(struct turn *turn, struct activation *a, struct client *who)
         log_limited(LOG_INFO, "activating", activation_subject(a),
                     "%s: service name='%s' unit='%s' requested by %s",
                     systemd ? "Activating via systemd" : "Activating systemd to hand-off",
-                    a->name->text, a->service->systemd_service,
+                    a->name->text, a->unit,
                     client_describe(who, describe, sizeof(describe)));
         a->state = ACTIVATION_UNASKED;
         if (systemd)
@@ -129,6 +152,6 @@ void activation_unit_failed(struct turn *turn, const char *unit, const char *err
                 error_name = outcome_error_name(OUTCOME_SPAWN_FAILED);
         cds_list_for_each_entry_safe(a, next, &activator->pending, link)
                 if ((a->state == ACTIVATION_UNASKED || a->state == ACTIVATION_ASKED) &&
-                    strcmp(a->service->systemd_service, unit) == 0)
+                    strcmp(a->unit, unit) == 0)
                         activation_fail(turn, a, error_name, text, false);
 }

@@ -112,6 +112,7 @@ static void activation_free(struct activation *a, bool kill)
         a->name->activation = NULL;
         name_unref(a->name);
         service_unref(a->service);
+        free(a->unit);
         free(a->unit_path);
         free(a->job_result);
         free(a);
@@ -183,6 +184,11 @@ static int activation_new(struct activation **out, struct activator *activator, 
         a->due = ms == LIMIT_NEVER ? UINT64_MAX : now + ms * 1000;
         CDS_INIT_LIST_HEAD(&a->waiters);
         cds_list_add_tail(&a->link, &activator->pending);
+        r = systemd_choose(a);
+        if (r) {
+                activation_free(a, false);
+                return error_fold(r);
+        }
         arm(activator, a->due, now);
         *out = a;
         return 0;
@@ -192,7 +198,7 @@ static void begin(struct turn *turn, struct activation *a, struct client *who)
 {
         if (!a->service)
                 a->state = ACTIVATION_AWAITED;
-        else if (turn->bus->systemd_activation && a->service->systemd_service)
+        else if (a->unit)
                 systemd_begin(turn, a, who);
         else
                 activation_launch(turn, a, who);

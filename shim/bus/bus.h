@@ -104,6 +104,7 @@ struct bus {
         char *address;       /* all listeners, as printed */
         struct creds *creds; /* of this process */
         bool systemd_activation;
+        const char *service_unit; /* template of units for services that name none; NULL: none */
 
         struct limits limits;
         struct limit_origin limit_origin[LIMITS_N];

@@ -6,6 +6,7 @@
  */
 
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -642,6 +643,17 @@ static void answer_state(const char *active, uint32_t job, bool condition, bool 
         property_begins(&w, "ConditionResult", "b");
         writer_bool(&w, condition);
         property_ends(&w);
+        property_begins(&w, "Conditions", "a(sbbsi)");
+        writer_open(&w, 'a', NULL);
+        writer_open(&w, '(', NULL);
+        writer_string(&w, "ConditionPathExists");
+        writer_bool(&w, false);
+        writer_bool(&w, false);
+        writer_string(&w, "/nowhere");
+        writer_i32(&w, condition ? 1 : -1);
+        writer_close(&w);
+        writer_close(&w);
+        property_ends(&w);
         property_begins(&w, "AssertResult", "b");
         writer_bool(&w, asserted);
         property_ends(&w);
@@ -650,6 +662,22 @@ static void answer_state(const char *active, uint32_t job, bool condition, bool 
         writer_u32(&w, job);
         writer_path(&w, "/");
         writer_close(&w);
+        property_ends(&w);
+        writer_close(&w);
+        systemd_says(&w);
+}
+
+static void answer_exit(int32_t code, int32_t status)
+{
+        struct writer w;
+
+        systemd_answers(&w, "a{sv}");
+        writer_open(&w, 'a', NULL);
+        property_begins(&w, "ExecMainCode", "i");
+        writer_i32(&w, code);
+        property_ends(&w);
+        property_begins(&w, "ExecMainStatus", "i");
+        writer_i32(&w, status);
         property_ends(&w);
         writer_close(&w);
         systemd_says(&w);
@@ -704,7 +732,29 @@ START_TEST(a_unit_that_will_not_come_up_is_seen_at_once)
                 ck_assert_str_eq(heard(&s), "GetAll ");
         }
         answer_state(jobs[_i].active, jobs[_i].job, jobs[_i].condition, jobs[_i].asserted);
+        if (strcmp(jobs[_i].active, "failed") == 0 && !jobs[_i].job) {
+                ck_assert_str_eq(heard(&a), "");
+                ck_assert_str_eq(heard(&s), "GetAll "); /* of the service */
+                answer_exit(CLD_EXITED, 1);
+        }
         ck_assert_str_eq(heard(&a), jobs[_i].heard);
+}
+END_TEST
+
+START_TEST(a_failed_unit_that_is_no_service_is_told_too)
+{
+        struct writer w;
+
+        ask_systemd();
+        answer_state("failed", 0, true, true);
+        ck_assert_str_eq(heard(&s), "GetAll ");
+        writer_init(&w, HEADER_ERROR, HEADER_NO_REPLY_EXPECTED, 1000);
+        writer_field(&w, FIELD_DESTINATION, BUS_NAME);
+        writer_field_u32(&w, FIELD_REPLY_SERIAL, last_serial);
+        writer_field(&w, FIELD_ERROR_NAME, "org.freedesktop.DBus.Error.UnknownInterface");
+        writer_body(&w, "");
+        systemd_says(&w);
+        ck_assert_str_eq(heard(&a), "Spawn.Failed ");
 }
 END_TEST
 
@@ -723,6 +773,82 @@ START_TEST(answers_that_are_none_of_systemds_are_no_answers)
         answer_state("failed", 0, true, true);
         job_is_removed("real-unit.service", "failed");
         ck_assert_str_eq(heard(&s), "");
+}
+END_TEST
+
+/* Up to the point where systemd says that the unit of a service without one has failed. */
+static void ask_for_the_template(void)
+{
+        struct writer w;
+
+        s.creds->pid = 1;
+        bus.systemd_activation = true;
+        bus.service_unit = "t@.service";
+        configure("/bin/helper");
+        own(&s, SYSTEMD_NAME);
+        ck_assert_str_eq(heard(&s), "NameAcquired Subscribe ");
+        start(&a, A);
+        ck_assert_str_eq(heard(&s), "ActivationRequest LoadUnit ");
+        ck_assert_uint_eq(kept.n, 0);
+        systemd_answers(&w, "o");
+        writer_path(&w, "/org/freedesktop/systemd1/unit/t_40org_2eexample_2eA_2eservice");
+        systemd_says(&w);
+        ck_assert_str_eq(heard(&s), "GetAll ");
+        answer_state("failed", 0, true, true);
+        ck_assert_str_eq(heard(&s), "GetAll ");
+        ck_assert_str_eq(heard(&a), "");
+}
+
+static const struct {
+        int32_t code, status;
+        const char *heard;
+} exits[] = {
+        { CLD_EXITED, 1, "Spawn.ChildExited " },
+        { CLD_EXITED, 9, "Spawn.ExecFailed " }, /* as the helper said it */
+        { CLD_KILLED, 15, "Spawn.ChildSignaled " },
+        { CLD_DUMPED, 11, "Spawn.ChildSignaled " },
+        { 0, 0, "Spawn.Failed " }, /* systemd had no process for it */
+};
+
+START_TEST(a_service_without_a_unit_fails_by_the_template_as_by_the_helper)
+{
+        ask_for_the_template();
+        answer_exit(exits[_i].code, exits[_i].status);
+        ck_assert_str_eq(heard(&a), exits[_i].heard);
+}
+END_TEST
+
+START_TEST(while_systemd_tells_of_the_exit_the_unit_may_start_again)
+{
+        ask_for_the_template();
+        job_is_removed("t@org.example.A.service", "failed");
+        ck_assert_str_eq(heard(&s), "GetAll ");
+        answer_state("activating", 7, true, true);
+        ck_assert_str_eq(heard(&a), "");
+        own(&b, A);
+        ck_assert_str_eq(heard(&a), "1 ");
+}
+END_TEST
+
+START_TEST(the_template_is_for_services_with_a_user_on_a_bus_with_a_helper)
+{
+        bus.systemd_activation = true;
+        bus.service_unit = "t@.service";
+        own(&s, SYSTEMD_NAME);
+        heard(&s);
+        start(&a, A);
+        ck_assert_uint_eq(kept.n, 1);
+        configure("/bin/helper");
+        start(&b, B);
+        ck_assert_str_eq(heard(&b), "Spawn.FileInvalid ");
+        ck_assert_str_eq(heard(&s), "");
+        start(&b, U);
+        ck_assert_str_eq(heard(&s), "ActivationRequest ");
+        bus.systemd_activation = false;
+        ended(0, LAUNCH_EXITED, 1);
+        start(&a, A);
+        ck_assert_uint_eq(kept.n, 2);
+        ck_assert_str_eq(kept.command, "/bin/helper|" A);
 }
 END_TEST
 
@@ -841,7 +967,12 @@ static Suite *activate_suite(void)
         tcase_add_test(tc, systemd_is_asked_when_it_is_there);
         tcase_add_test(tc, systemd_hears_of_the_environment_once_it_is_there);
         tcase_add_loop_test(tc, a_unit_that_will_not_come_up_is_seen_at_once, 0, ARRAY_SIZE(jobs));
+        tcase_add_test(tc, a_failed_unit_that_is_no_service_is_told_too);
         tcase_add_test(tc, answers_that_are_none_of_systemds_are_no_answers);
+        tcase_add_loop_test(tc, a_service_without_a_unit_fails_by_the_template_as_by_the_helper, 0,
+                            ARRAY_SIZE(exits));
+        tcase_add_test(tc, while_systemd_tells_of_the_exit_the_unit_may_start_again);
+        tcase_add_test(tc, the_template_is_for_services_with_a_user_on_a_bus_with_a_helper);
         tcase_add_test(tc, without_memory_a_call_is_kept_or_refused);
         tcase_add_test(tc, without_memory_an_update_changes_nothing);
         tcase_add_test(tc, an_environment_has_each_name_once);

@@ -113,6 +113,7 @@ int daemon_init(struct daemon *d, const struct options *options)
         d->bus_is_up = true;
         d->bus.keeper = &keeper;
         d->bus.systemd_activation = options->systemd_activation;
+        d->bus.service_unit = options->service_unit;
         random_id(d->bus.id);
         read_machine_id(d->bus.machine_id);
         return 0;

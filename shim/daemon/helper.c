@@ -57,7 +57,7 @@ enum helper_status helper_check_caller(const struct busconfig *config, uid_t uid
                 fprintf(stderr, "there is no user \"%s\"\n", config->user);
                 return HELPER_CONFIG_INVALID;
         }
-        if (uid == bus_uid && euid == 0)
+        if ((uid == bus_uid || uid == 0) && euid == 0)
                 return HELPER_OK;
         if (euid)
                 fprintf(stderr, "not installed setuid to root\n");

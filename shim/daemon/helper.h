@@ -10,7 +10,8 @@
  *                only the name is used, and that only to find a file. Everything else comes from
  *                the system bus's configuration and from the service file in one of its
  *                directories that is called exactly <name>.service.
- * Promise        1. It does nothing for anyone but the configuration's <user>.
+ * Promise        1. It does nothing for anyone but the configuration's <user>, or root, who needs no
+ *                   helper to do the same: systemd's unit lambus-service@.service runs it so.
  *                2. The service gets an empty environment but for the address and type of the bus,
  *                   descriptors 0 to 2, no group or privilege but those of User, directory /,
  *                   umask 022, and no blocked signals.
@@ -42,7 +43,7 @@ enum helper_status {
 /* helper_configure() - read the bus's configuration, which must say who its user is */
 enum helper_status helper_configure(struct busconfig **out, const char *file);
 
-/* helper_check_caller() - are we root, on behalf of the bus's user? */
+/* helper_check_caller() - are we root, by ourselves or on behalf of the bus's user? */
 enum helper_status helper_check_caller(const struct busconfig *config, uid_t uid, uid_t euid);
 
 /* helper_find() - the service that has a file of its name, a user and a command */

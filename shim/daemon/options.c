@@ -26,6 +26,7 @@ enum {
         OPT_NOSYSLOG,
         OPT_SYSLOG_ONLY,
         OPT_SYSTEMD_ACTIVATION,
+        OPT_SERVICE_UNIT,
         OPT_INTROSPECT,
         OPT_VERSION,
         OPT_HELP,
@@ -49,6 +50,7 @@ static const struct option words[] = {
         { "nosyslog", no_argument, NULL, OPT_NOSYSLOG },
         { "syslog-only", no_argument, NULL, OPT_SYSLOG_ONLY },
         { "systemd-activation", no_argument, NULL, OPT_SYSTEMD_ACTIVATION },
+        { "service-unit", required_argument, NULL, OPT_SERVICE_UNIT },
         { "introspect", no_argument, NULL, OPT_INTROSPECT },
         { "version", no_argument, NULL, OPT_VERSION },
         { "help", no_argument, NULL, OPT_HELP },
@@ -66,8 +68,8 @@ void options_usage(void)
                 "              [--print-address[=DESCRIPTOR]] [--print-pid[=DESCRIPTOR]]\n"
                 "              [--address=ADDRESS] [--fork] [--nofork] [--nopidfile]\n"
                 "              [--syslog] [--nosyslog] [--syslog-only] [--systemd-activation]\n"
-                "              [--workers=N] [--console-dir=DIR] [--kdbus=DIRECTORY]\n"
-                "              [--metrics=ADDRESS] [--introspect]\n"
+                "              [--service-unit=TEMPLATE] [--workers=N] [--console-dir=DIR]\n"
+                "              [--kdbus=DIRECTORY] [--metrics=ADDRESS] [--introspect]\n"
                 "              [--version] [--help]\n");
 }
 
@@ -172,6 +174,19 @@ static bool set_workers(struct options *o, const char *text)
         return true;
 }
 
+/* "name@.service": what stands between is for systemd to judge */
+static bool set_service_unit(struct options *o, const char *text)
+{
+        const char *at = strchr(text, '@');
+
+        if (!at || at == text || strcmp(at, "@.service") != 0) {
+                fprintf(stderr, "--service-unit takes the name of a template, as x@.service\n");
+                return false;
+        }
+        o->service_unit = text;
+        return true;
+}
+
 static enum options_action take(struct options *o, int word, char *value)
 {
         switch (word) {
@@ -207,6 +222,8 @@ static enum options_action take(struct options *o, int word, char *value)
         case OPT_SYSTEMD_ACTIVATION:
                 o->systemd_activation = true;
                 return OPTIONS_RUN;
+        case OPT_SERVICE_UNIT:
+                return set_service_unit(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;
         case OPT_INTROSPECT:
                 return OPTIONS_INTROSPECT;
         case OPT_VERSION:

@@ -42,6 +42,7 @@ struct options {
         int fork; /* 1 --fork, 0 --nofork, -1 as configured */
         bool nopidfile;
         bool systemd_activation;
+        const char *service_unit; /* template of systemd's; NULL: none */
         enum options_log log;
         unsigned int workers; /* 0: choose */
         const char *metrics;     /* address where to report; NULL: nowhere */
