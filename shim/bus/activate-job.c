@@ -2,9 +2,11 @@
 
 /*
  * What becomes of a unit that systemd was asked for. ActivationFailure says only that a job could
- * not be made. Whether it was skipped, or failed, or the unit broke down before it took its name,
- * is seen by asking: for the unit's object when it is requested, and for its state each time
- * systemd says that a job of it is gone or that its state changed.
+ * not be made. Whether it was skipped, or failed, or the unit broke down before it took its name, is
+ * in what systemd tells all: that a job is gone, and how a unit and its service are now. Behind the
+ * request it is asked for the unit's object: what it tells before that answer is of earlier days.
+ * Then it is asked for the unit's state once, since that may not change any more. (To ask again at
+ * each sign would not do: systemd forgets units that are over, and says that they never began.)
  *
  * Only the systemd that is process 1, or that started the bus, is asked: a program that merely has
  * the name is told of ActivationRequest and nothing else.
@@ -13,6 +15,7 @@
 #include "config.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,16 +74,23 @@ void job_manager_is(struct turn *turn, struct activator *activator, struct clien
         notice_send(&w, turn, systemd);
 }
 
+void job_deinit(struct job *job)
+{
+        free(job->path);
+        free(job->result);
+        free(job->unmet);
+        free(job->service);
+        *job = (struct job){ 0 };
+}
+
 void job_asked(struct turn *turn, struct activation *a, struct client *systemd)
 {
         struct writer w;
 
-        free(steal(&a->unit_path));
-        free(steal(&a->job_result));
-        a->serial = 0;
+        job_deinit(&a->job);
         if (a->activator->manager != systemd->peer.id)
                 return;
-        a->serial = begin_call(&w, turn, systemd, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit");
+        a->job.serial = begin_call(&w, turn, systemd, MANAGER_PATH, MANAGER_INTERFACE, "LoadUnit");
         writer_body(&w, "s");
         writer_string(&w, a->unit);
         notice_send(&w, turn, systemd);
@@ -91,35 +101,24 @@ static void ask_all(struct turn *turn, struct activation *a, struct client *syst
 {
         struct writer w;
 
-        a->serial = begin_call(&w, turn, systemd, a->unit_path, PROPERTIES_INTERFACE, "GetAll");
+        a->job.serial = begin_call(&w, turn, systemd, a->job.path, PROPERTIES_INTERFACE, "GetAll");
         writer_body(&w, "s");
         writer_string(&w, interface);
         notice_send(&w, turn, systemd);
 }
 
-static void ask_state(struct turn *turn, struct activation *a, struct client *systemd)
-{
-        a->exit_asked = false;
-        ask_all(turn, a, systemd, UNIT_INTERFACE);
-}
-
-static void ask_exit(struct turn *turn, struct activation *a, struct client *systemd)
-{
-        a->exit_asked = true;
-        ask_all(turn, a, systemd, SERVICE_INTERFACE);
-}
-
-/* --- answers --------------------------------------------------------------------------------- */
+/* --- what systemd says of a unit ------------------------------------------------------------- */
 
 struct unit_state {
         const char *active; /* ActiveState; "" when it was not said */
-        bool condition; /* met, or not looked at yet */
-        bool asserted;
-        uint32_t job; /* 0: none */
-        const char *unmet, *unmet_value; /* the condition that was not met; "": unknown */
-        const char *result; /* of the service, "exit-code" or so; "": unknown */
-        int32_t exit_code; /* CLD_*; 0: its program did not run */
-        int32_t exit_status;
+        uint32_t job;       /* 0: none */
+        bool condition, asserted;              /* met */
+        uint64_t condition_time, assert_time;  /* when that was looked at; 0: not yet */
+        const char *kind, *value; /* the condition that is not met, or the only one; "": unknown */
+        bool kind_is_unmet;
+        size_t n_conditions;
+        const char *result; /* of the service; "": unknown */
+        int32_t exit_code, exit_status;
 };
 
 /* One of a(sbbsi): kind, one of which any is enough, negated, value, 0 or how it came out */
@@ -136,10 +135,12 @@ static void read_condition(struct unit_state *state, struct reader *r)
         reader_string(r, &value, NULL);
         reader_i32(r, &outcome);
         reader_leave(r);
-        if (outcome < 0 && !*state->unmet) {
-                state->unmet = kind;
-                state->unmet_value = value;
-        }
+        state->n_conditions++;
+        if (state->kind_is_unmet)
+                return;
+        state->kind_is_unmet = outcome < 0;
+        state->kind = kind;
+        state->value = value;
 }
 
 static void read_conditions(struct unit_state *state, struct reader *r)
@@ -148,121 +149,168 @@ static void read_conditions(struct unit_state *state, struct reader *r)
         while (reader_peek(r) == '(')
                 read_condition(state, r);
         reader_leave(r);
+        if (!state->kind_is_unmet && state->n_conditions != 1)
+                state->kind = "";
 }
 
-static void read_service(struct unit_state *state, const char *name, struct reader *r)
+static void read_job(struct unit_state *state, struct reader *r)
 {
-        if (strcmp(name, "ExecMainCode") == 0 && reader_peek(r) == 'i')
-                reader_i32(r, &state->exit_code);
-        else if (strcmp(name, "ExecMainStatus") == 0 && reader_peek(r) == 'i')
-                reader_i32(r, &state->exit_status);
-        else if (strcmp(name, "Result") == 0 && reader_peek(r) == 's')
-                reader_string(r, &state->result, NULL);
+        reader_enter(r, '(');
+        reader_u32(r, &state->job);
+        reader_leave(r);
 }
 
-static void read_property(struct unit_state *state, struct reader *r)
+static void read_value(struct unit_state *state, const char *name, struct reader *r)
 {
-        const char *name = "";
+        const char type = reader_peek(r);
 
-        reader_enter(r, '{');
-        reader_string(r, &name, NULL);
-        reader_enter(r, 'v');
-        if (strcmp(name, "ActiveState") == 0 && reader_peek(r) == 's') {
+        if (type == 's' && strcmp(name, "ActiveState") == 0)
                 reader_string(r, &state->active, NULL);
-        } else if (strcmp(name, "ConditionResult") == 0 && reader_peek(r) == 'b') {
+        else if (type == 's' && strcmp(name, "Result") == 0)
+                reader_string(r, &state->result, NULL);
+        else if (type == 'b' && strcmp(name, "ConditionResult") == 0)
                 reader_bool(r, &state->condition);
-        } else if (strcmp(name, "AssertResult") == 0 && reader_peek(r) == 'b') {
+        else if (type == 'b' && strcmp(name, "AssertResult") == 0)
                 reader_bool(r, &state->asserted);
-        } else if (strcmp(name, "Conditions") == 0 && reader_peek(r) == 'a') {
+        else if (type == 't' && strcmp(name, "ConditionTimestampMonotonic") == 0)
+                reader_u64(r, &state->condition_time);
+        else if (type == 't' && strcmp(name, "AssertTimestampMonotonic") == 0)
+                reader_u64(r, &state->assert_time);
+        else if (type == 'i' && strcmp(name, "ExecMainCode") == 0)
+                reader_i32(r, &state->exit_code);
+        else if (type == 'i' && strcmp(name, "ExecMainStatus") == 0)
+                reader_i32(r, &state->exit_status);
+        else if (type == '(' && strcmp(name, "Job") == 0)
+                read_job(state, r);
+        else if (type == 'a' && strcmp(name, "Conditions") == 0)
                 read_conditions(state, r);
-        } else if (strcmp(name, "Job") == 0 && reader_peek(r) == '(') {
-                reader_enter(r, '(');
-                reader_u32(r, &state->job);
-                reader_leave(r);
-        } else {
-                read_service(state, name, r);
-        }
-        reader_leave(r);
-        reader_leave(r);
 }
 
 static struct unit_state read_state(struct reader *r)
 {
-        struct unit_state state = { .active = "", .condition = true, .asserted = true,
-                                    .unmet = "", .unmet_value = "", .result = "" };
+        struct unit_state state = { .active = "", .kind = "", .value = "", .result = "" };
+        const char *name = "";
 
         reader_enter(r, 'a');
-        while (reader_peek(r) == '{')
-                read_property(&state, r);
+        while (reader_peek(r) == '{') {
+                reader_enter(r, '{');
+                reader_string(r, &name, NULL);
+                reader_enter(r, 'v');
+                read_value(&state, name, r);
+                reader_leave(r);
+                reader_leave(r);
+        }
         return state;
 }
 
-/* Why the unit will not come up any more, or NULL if it may. */
-static const char *judge(const struct activation *a, const struct unit_state *state)
+/* --- what that means ------------------------------------------------------------------------- */
+
+enum verdict {
+        MAY_COME,
+        FAILED,
+        NOT_STARTED,
+        SKIPPED,
+        NOT_ASSERTED,
+};
+
+static enum verdict judge(const struct job *job, const struct unit_state *state)
 {
         if (state->job)
-                return NULL;
+                return MAY_COME;
         if (strcmp(state->active, "failed") == 0)
-                return "it failed";
+                return FAILED;
         if (strcmp(state->active, "inactive") != 0)
-                return NULL;
-        if (a->job_result && strcmp(a->job_result, "done") != 0)
-                return "it did not start";
-        if (!state->condition)
-                return "it was skipped, a condition is not met";
-        return state->asserted ? NULL : "an assertion is not met";
+                return MAY_COME;
+        if (job->result && strcmp(job->result, "done") != 0)
+                return NOT_STARTED;
+        if (job->skipped || (state->condition_time && !state->condition))
+                return SKIPPED;
+        return state->assert_time && !state->asserted ? NOT_ASSERTED : MAY_COME;
 }
 
-static void give_up(struct turn *turn, struct activation *a, const char *why)
-{
-        char text[1024];
+static void give_up(struct turn *turn, struct activation *a, const char *format, ...)
+        _printf_(3, 4);
 
-        snprintf(text, sizeof(text), "Unit %s of service %s: %s%s%s%s",
-                 a->unit, a->name->text, why,
-                 a->job_result ? " (job result '" : "", a->job_result ? a->job_result : "",
-                 a->job_result ? "')" : "");
+static void give_up(struct turn *turn, struct activation *a, const char *format, ...)
+{
+        const char *result = a->job.result;
+        char why[512], text[1024];
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why, sizeof(why), format, args);
+        va_end(args);
+        snprintf(text, sizeof(text), "Unit %s of service %s: %s%s%s%s", a->unit, a->name->text, why,
+                 result ? " (job result '" : "", result ? result : "", result ? "')" : "");
         log_limited(LOG_WARNING, "activation failed", activation_subject(a), "%s", text);
         activation_fail(turn, a, outcome_error_name(OUTCOME_SPAWN_FAILED), text, false);
 }
 
-static void take_state(struct turn *turn, struct activation *a, struct reader *r,
+/* If the helper ran in the unit, that is told as if the bus had run the helper. */
+static void has_failed(struct turn *turn, struct activation *a)
+{
+        const struct job *job = &a->job;
+        bool killed = job->exit_code == CLD_KILLED || job->exit_code == CLD_DUMPED;
+
+        if (a->by_helper && (killed || (job->exit_code == CLD_EXITED && job->exit_status)))
+                activation_exited(turn, a, killed ? LAUNCH_SIGNALED : LAUNCH_EXITED,
+                                  job->exit_status);
+        else if (job->service && job->exit_code)
+                give_up(turn, a, "it failed, %s, %s %d", job->service,
+                        killed ? "signal" : "exit status", job->exit_status);
+        else
+                give_up(turn, a, "it failed%s%s", job->service ? ", " : "",
+                        job->service ? job->service : "");
+}
+
+/* A unit that was skipped is often gone when it is asked about; which condition it was is told then. */
+static void was_skipped(struct turn *turn, struct activation *a)
+{
+        a->job.skipped = true;
+        if (a->job.serial && !a->job.exit_asked && !a->job.unmet)
+                return;
+        give_up(turn, a, "it was skipped, a condition is not met%s%s%s", a->job.unmet ? " (" : "",
+                a->job.unmet ? a->job.unmet : "", a->job.unmet ? ")" : "");
+}
+
+static void take_exit(struct activation *a, const struct unit_state *state)
+{
+        free(a->job.service);
+        a->job.service = *state->result ? strdup(state->result) : NULL;
+        a->job.exit_code = state->exit_code;
+        a->job.exit_status = state->exit_status;
+}
+
+static void take_state(struct turn *turn, struct activation *a, const struct unit_state *state,
                        struct client *systemd)
 {
-        struct unit_state state = read_state(r);
-        const char *why = judge(a, &state);
-        char text[512];
-
-        if (!why)
+        if (*state->kind && !a->job.unmet &&
+            asprintf(&a->job.unmet, "%s=%s", state->kind, state->value) < 0)
+                a->job.unmet = NULL;
+        switch (judge(&a->job, state)) {
+        case MAY_COME:
                 return;
-        if (strcmp(state.active, "failed") == 0) {
-                ask_exit(turn, a, systemd);
+        case FAILED:
+                if (a->job.service) {
+                        has_failed(turn, a);
+                } else {
+                        a->job.exit_asked = true;
+                        ask_all(turn, a, systemd, SERVICE_INTERFACE);
+                }
+                return;
+        case SKIPPED:
+                was_skipped(turn, a);
+                return;
+        case NOT_ASSERTED:
+                give_up(turn, a, "an assertion is not met");
+                return;
+        case NOT_STARTED:
+                give_up(turn, a, "it did not start");
                 return;
         }
-        snprintf(text, sizeof(text), "%s%s%s%s%s%s", why, *state.unmet ? " (" : "", state.unmet,
-                 *state.unmet ? "=" : "", state.unmet_value, *state.unmet ? ")" : "");
-        give_up(turn, a, text);
 }
 
-/* The unit has failed. If the helper ran in it, that is told as if the bus had run the helper. */
-static void take_exit(struct turn *turn, struct activation *a, struct reader *r)
-{
-        struct unit_state state = read_state(r);
-        bool killed = state.exit_code == CLD_KILLED || state.exit_code == CLD_DUMPED;
-        char text[128];
-
-        if (a->by_helper && (killed || (state.exit_code == CLD_EXITED && state.exit_status))) {
-                activation_exited(turn, a, killed ? LAUNCH_SIGNALED : LAUNCH_EXITED,
-                                  state.exit_status);
-        } else if (*state.result && state.exit_code) {
-                snprintf(text, sizeof(text), "it failed, %s, %s %d", state.result,
-                         killed ? "signal" : "exit status", state.exit_status);
-                give_up(turn, a, text);
-        } else {
-                snprintf(text, sizeof(text), "it failed%s%s", *state.result ? ", " : "",
-                         state.result);
-                give_up(turn, a, text);
-        }
-}
+/* --- answers --------------------------------------------------------------------------------- */
 
 static bool is_signature(const struct envelope *e, const char *signature)
 {
@@ -271,36 +319,57 @@ static bool is_signature(const struct envelope *e, const char *signature)
         return strcmp(have ? have : "", signature) == 0;
 }
 
+static void take_path(struct turn *turn, struct activation *a, struct reader *r,
+                      struct client *systemd)
+{
+        const char *path = "";
+
+        reader_path(r, &path, NULL);
+        a->job.path = strdup(path);
+        if (a->job.path) /* else it is waited for until its time is over */
+                ask_all(turn, a, systemd, UNIT_INTERFACE);
+}
+
+static void take_answer(struct turn *turn, struct activation *a, const struct envelope *e,
+                        struct client *systemd)
+{
+        bool is_return = e->header.type == HEADER_RETURN, exit_asked = a->job.exit_asked;
+        struct unit_state state;
+        struct reader r;
+
+        a->job.serial = 0;
+        a->job.exit_asked = false;
+        reader_init_message(&r, &e->header, e->data);
+        if (is_return && is_signature(e, "o") && !a->job.path) {
+                take_path(turn, a, &r, systemd);
+        } else if (is_return && is_signature(e, "a{sv}")) {
+                state = read_state(&r);
+                if (!exit_asked) {
+                        take_state(turn, a, &state, systemd);
+                } else {
+                        take_exit(a, &state);
+                        has_failed(turn, a);
+                }
+        } else if (exit_asked) { /* it is no service */
+                has_failed(turn, a);
+        } else if (a->job.skipped) {
+                was_skipped(turn, a);
+        }
+}
+
 bool activation_answered(struct turn *turn, struct client *sender, const struct envelope *e)
 {
         struct activator *activator = turn->bus->activator;
-        struct activation *a, *next;
-        struct reader r;
-        const char *path = "";
+        struct activation *a;
 
         if (!activator || activator->manager != sender->peer.id)
                 return false;
         turn_write(turn);
-        cds_list_for_each_entry_safe(a, next, &activator->pending, link) {
-                if (a->state != ACTIVATION_ASKED || a->serial != e->header.reply_serial)
-                        continue;
-                a->serial = 0;
-                reader_init_message(&r, &e->header, e->data);
-                if (e->header.type == HEADER_RETURN && is_signature(e, "o") && !a->unit_path) {
-                        reader_path(&r, &path, NULL);
-                        a->unit_path = strdup(path);
-                        if (a->unit_path) /* else it is waited for until its time is over */
-                                ask_state(turn, a, sender);
-                } else if (e->header.type == HEADER_RETURN && is_signature(e, "a{sv}")) {
-                        if (a->exit_asked)
-                                take_exit(turn, a, &r);
-                        else
-                                take_state(turn, a, &r, sender);
-                } else if (a->exit_asked) { /* it is no service */
-                        give_up(turn, a, "it failed");
+        cds_list_for_each_entry(a, &activator->pending, link)
+                if (a->state == ACTIVATION_ASKED && a->job.serial == e->header.reply_serial) {
+                        take_answer(turn, a, e, sender);
+                        break;
                 }
-                break;
-        }
         return true;
 }
 
@@ -335,9 +404,8 @@ static bool is(const struct envelope *e, struct span span, const char *text)
         return span.off && strcmp(envelope_text(e, span), text) == 0;
 }
 
-/* JobRemoved(id, job, unit, result): remember how it went */
-static void hear_job(struct activator *activator, struct turn *turn, const struct envelope *e,
-                     struct client *systemd)
+/* JobRemoved(id, job, unit, result): what has become of the unit is told next */
+static void hear_job(struct activator *activator, const struct envelope *e)
 {
         const char *unit = "", *result = "";
         struct activation *a;
@@ -349,23 +417,32 @@ static void hear_job(struct activator *activator, struct turn *turn, const struc
         reader_string(&r, &unit, NULL);
         reader_string(&r, &result, NULL);
         cds_list_for_each_entry(a, &activator->pending, link)
-                if (a->state == ACTIVATION_ASKED && a->unit_path &&
-                    is_path_of(a->unit_path, unit)) {
-                        free(a->job_result);
-                        a->job_result = strdup(result);
-                        ask_state(turn, a, systemd);
+                if (a->state == ACTIVATION_ASKED && a->job.path && is_path_of(a->job.path, unit)) {
+                        free(a->job.result);
+                        a->job.result = strdup(result);
                 }
 }
 
+/* PropertiesChanged(interface, properties, …): systemd tells all that may change, the service first */
 static void hear_change(struct activator *activator, struct turn *turn, const struct envelope *e,
                         struct client *systemd)
 {
-        struct activation *a;
+        const char *interface = "", *path = envelope_text(e, e->header.path);
+        struct activation *a, *next;
+        struct unit_state state;
+        struct reader r;
 
-        cds_list_for_each_entry(a, &activator->pending, link)
-                if (a->state == ACTIVATION_ASKED && a->unit_path &&
-                    is(e, e->header.path, a->unit_path))
-                        ask_state(turn, a, systemd);
+        reader_init_message(&r, &e->header, e->data);
+        reader_string(&r, &interface, NULL);
+        state = read_state(&r);
+        cds_list_for_each_entry_safe(a, next, &activator->pending, link) {
+                if (a->state != ACTIVATION_ASKED || !a->job.path || strcmp(a->job.path, path) != 0)
+                        continue;
+                if (strcmp(interface, SERVICE_INTERFACE) == 0)
+                        take_exit(a, &state);
+                else if (strcmp(interface, UNIT_INTERFACE) == 0)
+                        take_state(turn, a, &state, systemd);
+        }
 }
 
 void activation_hear(struct turn *turn, struct client *sender, const struct envelope *e)
@@ -379,8 +456,9 @@ void activation_hear(struct turn *turn, struct client *sender, const struct enve
         if (is(e, h->interface, MANAGER_INTERFACE) && is(e, h->member, "JobRemoved") &&
             is_signature(e, "uoss")) {
                 turn_write(turn);
-                hear_job(activator, turn, e, sender);
-        } else if (is(e, h->interface, PROPERTIES_INTERFACE) && h->path.off &&
+                hear_job(activator, e);
+        } else if (is(e, h->interface, PROPERTIES_INTERFACE) && is_signature(e, "sa{sv}as") &&
+                   h->path.off &&
                    strncmp(envelope_text(e, h->path), UNIT_PATH, strlen(UNIT_PATH)) == 0) {
                 turn_write(turn);
                 hear_change(activator, turn, e, sender);

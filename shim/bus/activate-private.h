@@ -35,6 +35,19 @@ struct activator {
         uint64_t manager;  /* peer id of the systemd that answers questions; BUS_ID: none */
 };
 
+/* What is known of a unit that systemd was asked for. */
+struct job {
+        uint32_t serial;    /* of the question that systemd has to answer; 0: none */
+        bool exit_asked;    /* that is how the program ended, not how the unit is */
+        bool skipped;       /* a condition was not met; the answer will say which */
+        char *path;         /* the unit's object; NULL: not known */
+        char *result;       /* of the last job that is gone; NULL: none is */
+        char *unmet;        /* "Condition=value", as far as systemd says which; NULL */
+        char *service;      /* the service's result, "exit-code" or so; NULL: not known */
+        int32_t exit_code;  /* CLD_*; 0: its program did not run */
+        int32_t exit_status;
+};
+
 struct activation {
         struct activator *activator;
         struct name *name;       /* counted; its ->activation is this */
@@ -46,10 +59,7 @@ struct activation {
         struct launch *launch; /* the program while it runs; NULL: none */
         uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
 
-        uint32_t serial;  /* of the question that systemd has to answer; 0: none */
-        bool exit_asked;  /* that is how the program ended, not how the unit is */
-        char *unit_path;  /* the unit's object; NULL: not known */
-        char *job_result; /* of the last job that is gone; NULL: none is */
+        struct job job;
         struct cds_list_head link;
         struct cds_list_head waiters;
 };
@@ -82,6 +92,8 @@ void systemd_arrived(struct turn *turn, struct activator *activator, struct clie
 
 /* job_manager_is() - systemd's name has a new owner: may it be asked? */
 void job_manager_is(struct turn *turn, struct activator *activator, struct client *systemd);
+
+void job_deinit(struct job *job);
 
 /* job_asked() - an activation is ASKED now: follow its unit */
 void job_asked(struct turn *turn, struct activation *activation, struct client *systemd);

@@ -113,8 +113,7 @@ static void activation_free(struct activation *a, bool kill)
         name_unref(a->name);
         service_unref(a->service);
         free(a->unit);
-        free(a->unit_path);
-        free(a->job_result);
+        job_deinit(&a->job);
         free(a);
 }
 

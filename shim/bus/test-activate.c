@@ -24,6 +24,10 @@
 #define B "org.example.B"
 #define U "org.example.Unit"
 
+/* What systemd says of a unit: when its conditions were looked at (0: not yet); which they are. */
+static uint64_t tried;
+static bool conditions;
+
 /* --- the keeper ------------------------------------------------------------------------------ */
 
 static struct {
@@ -146,7 +150,8 @@ static void allow_all(void)
 static void setup(void)
 {
         memset(&kept, 0, sizeof(kept));
-        n_closed = 0;
+        n_closed = tried = 0;
+        conditions = false;
         fault_after(0);
         strcpy(dir, "/tmp/test-activate.XXXXXX");
         ck_assert_ptr_nonnull(mkdtemp(dir));
@@ -612,6 +617,8 @@ static void property_ends(struct writer *w)
         writer_close(w);
 }
 
+#define UNIT_OBJECT "/org/freedesktop/systemd1/unit/real_2dunit_2eservice"
+
 static void job_is_removed(const char *unit, const char *result)
 {
         struct writer w;
@@ -628,43 +635,98 @@ static void job_is_removed(const char *unit, const char *result)
         systemd_says(&w);
 }
 
+static void write_state(struct writer *w, const char *active, uint32_t job, bool condition,
+                        bool asserted)
+{
+        writer_open(w, 'a', NULL);
+        property_begins(w, "Id", "s");
+        writer_string(w, "real-unit.service");
+        property_ends(w);
+        property_begins(w, "ActiveState", "s");
+        writer_string(w, active);
+        property_ends(w);
+        property_begins(w, "ConditionResult", "b");
+        writer_bool(w, condition);
+        property_ends(w);
+        property_begins(w, "ConditionTimestampMonotonic", "t");
+        writer_u64(w, tried);
+        property_ends(w);
+        property_begins(w, "AssertResult", "b");
+        writer_bool(w, asserted);
+        property_ends(w);
+        property_begins(w, "AssertTimestampMonotonic", "t");
+        writer_u64(w, tried);
+        property_ends(w);
+        property_begins(w, "Job", "(uo)");
+        writer_open(w, '(', NULL);
+        writer_u32(w, job);
+        writer_path(w, "/");
+        writer_close(w);
+        property_ends(w);
+        if (conditions) {
+                property_begins(w, "Conditions", "a(sbbsi)");
+                writer_open(w, 'a', NULL);
+                writer_open(w, '(', NULL);
+                writer_string(w, "ConditionPathExists");
+                writer_bool(w, false);
+                writer_bool(w, false);
+                writer_string(w, "/nowhere");
+                writer_i32(w, tried ? (condition ? 1 : -1) : 0);
+                writer_close(w);
+                writer_close(w);
+                property_ends(w);
+        }
+        writer_close(w);
+}
+
 static void answer_state(const char *active, uint32_t job, bool condition, bool asserted)
 {
         struct writer w;
 
         systemd_answers(&w, "a{sv}");
-        writer_open(&w, 'a', NULL);
-        property_begins(&w, "Id", "s");
-        writer_string(&w, "real-unit.service");
-        property_ends(&w);
-        property_begins(&w, "ActiveState", "s");
-        writer_string(&w, active);
-        property_ends(&w);
-        property_begins(&w, "ConditionResult", "b");
-        writer_bool(&w, condition);
-        property_ends(&w);
-        property_begins(&w, "Conditions", "a(sbbsi)");
-        writer_open(&w, 'a', NULL);
-        writer_open(&w, '(', NULL);
-        writer_string(&w, "ConditionPathExists");
-        writer_bool(&w, false);
-        writer_bool(&w, false);
-        writer_string(&w, "/nowhere");
-        writer_i32(&w, condition ? 1 : -1);
-        writer_close(&w);
-        writer_close(&w);
-        property_ends(&w);
-        property_begins(&w, "AssertResult", "b");
-        writer_bool(&w, asserted);
-        property_ends(&w);
-        property_begins(&w, "Job", "(uo)");
-        writer_open(&w, '(', NULL);
-        writer_u32(&w, job);
-        writer_path(&w, "/");
-        writer_close(&w);
-        property_ends(&w);
-        writer_close(&w);
+        write_state(&w, active, job, condition, asserted);
         systemd_says(&w);
+}
+
+static void change_begins(struct writer *w, const char *interface)
+{
+        writer_init(w, HEADER_SIGNAL, 0, 1002);
+        writer_field(w, FIELD_PATH, UNIT_OBJECT);
+        writer_field(w, FIELD_INTERFACE, "org.freedesktop.DBus.Properties");
+        writer_field(w, FIELD_MEMBER, "PropertiesChanged");
+        writer_body(w, "sa{sv}as");
+        writer_string(w, interface);
+}
+
+static void change_ends(struct writer *w)
+{
+        writer_open(w, 'a', NULL);
+        writer_close(w);
+        systemd_says(w);
+}
+
+static void state_changes(const char *active, uint32_t job, bool condition, bool asserted)
+{
+        struct writer w;
+
+        change_begins(&w, "org.freedesktop.systemd1.Unit");
+        write_state(&w, active, job, condition, asserted);
+        change_ends(&w);
+}
+
+static void write_exit(struct writer *w, const char *result, int32_t code, int32_t status)
+{
+        writer_open(w, 'a', NULL);
+        property_begins(w, "Result", "s");
+        writer_string(w, result);
+        property_ends(w);
+        property_begins(w, "ExecMainCode", "i");
+        writer_i32(w, code);
+        property_ends(w);
+        property_begins(w, "ExecMainStatus", "i");
+        writer_i32(w, status);
+        property_ends(w);
+        writer_close(w);
 }
 
 static void answer_exit(int32_t code, int32_t status)
@@ -672,15 +734,17 @@ static void answer_exit(int32_t code, int32_t status)
         struct writer w;
 
         systemd_answers(&w, "a{sv}");
-        writer_open(&w, 'a', NULL);
-        property_begins(&w, "ExecMainCode", "i");
-        writer_i32(&w, code);
-        property_ends(&w);
-        property_begins(&w, "ExecMainStatus", "i");
-        writer_i32(&w, status);
-        property_ends(&w);
-        writer_close(&w);
+        write_exit(&w, "exit-code", code, status);
         systemd_says(&w);
+}
+
+static void exit_changes(const char *result, int32_t code, int32_t status)
+{
+        struct writer w;
+
+        change_begins(&w, "org.freedesktop.systemd1.Service");
+        write_exit(&w, result, code, status);
+        change_ends(&w);
 }
 
 /* Up to the point where systemd has named the object of the unit, whose id differs. */
@@ -695,7 +759,7 @@ static void ask_systemd(void)
         start(&a, U);
         ck_assert_str_eq(heard(&s), "ActivationRequest LoadUnit ");
         systemd_answers(&w, "o");
-        writer_path(&w, "/org/freedesktop/systemd1/unit/real_2dunit_2eservice");
+        writer_path(&w, UNIT_OBJECT);
         systemd_says(&w);
         ck_assert_str_eq(heard(&s), "GetAll ");
 }
@@ -723,14 +787,29 @@ static const struct {
 START_TEST(a_unit_that_will_not_come_up_is_seen_at_once)
 {
         ask_systemd();
+        answer_state("inactive", 7, false, false);
+        tried = 1;
+        exit_changes("success", 0, 0);
+        state_changes("activating", 7, true, true);
+        ck_assert_str_eq(heard(&a), "");
+        exit_changes("exit-code", CLD_EXITED, 3);
         if (jobs[_i].result) {
-                answer_state("activating", 7, true, true);
-                ck_assert_str_eq(heard(&a), "");
-                job_is_removed("other.service", jobs[_i].result);
-                ck_assert_str_eq(heard(&s), "");
+                job_is_removed("other.service", "failed");
                 job_is_removed("real-unit.service", jobs[_i].result);
-                ck_assert_str_eq(heard(&s), "GetAll ");
         }
+        ck_assert_str_eq(heard(&a), "");
+        state_changes(jobs[_i].active, jobs[_i].job, jobs[_i].condition, jobs[_i].asserted);
+        ck_assert_str_eq(heard(&a), jobs[_i].heard);
+        ck_assert_str_eq(heard(&s), ""); /* it is not asked again */
+}
+END_TEST
+
+START_TEST(a_unit_that_had_its_day_when_systemd_answers_is_seen_too)
+{
+        ask_systemd();
+        tried = 1;
+        if (jobs[_i].result)
+                job_is_removed("real-unit.service", jobs[_i].result);
         answer_state(jobs[_i].active, jobs[_i].job, jobs[_i].condition, jobs[_i].asserted);
         if (strcmp(jobs[_i].active, "failed") == 0 && !jobs[_i].job) {
                 ck_assert_str_eq(heard(&a), "");
@@ -738,6 +817,46 @@ START_TEST(a_unit_that_will_not_come_up_is_seen_at_once)
                 answer_exit(CLD_EXITED, 1);
         }
         ck_assert_str_eq(heard(&a), jobs[_i].heard);
+}
+END_TEST
+
+/* It was skipped, and is over and forgotten before it was asked about. */
+START_TEST(a_unit_that_was_skipped_is_told_once_the_condition_is_known)
+{
+        ask_systemd();
+        tried = 1;
+        job_is_removed("real-unit.service", "done");
+        state_changes("inactive", 0, false, true);
+        ck_assert_str_eq(heard(&a), "");
+        tried = 0;
+        conditions = true;
+        answer_state("inactive", 0, false, false);
+        ck_assert_str_eq(heard(&a), "Spawn.Failed ");
+}
+END_TEST
+
+START_TEST(a_unit_that_ends_well_and_is_forgotten_may_have_started_something)
+{
+        ask_systemd();
+        tried = 1;
+        job_is_removed("real-unit.service", "done");
+        state_changes("inactive", 0, true, true);
+        tried = 0; /* a new object, which was never tried */
+        answer_state("inactive", 0, false, false);
+        ck_assert_str_eq(heard(&a), "");
+        own(&b, U);
+        ck_assert_str_eq(heard(&a), "1 ");
+}
+END_TEST
+
+START_TEST(what_systemd_said_before_it_was_asked_is_no_answer)
+{
+        s.creds->pid = 1;
+        bus.systemd_activation = true;
+        own(&s, SYSTEMD_NAME);
+        start(&a, U);
+        state_changes("failed", 0, true, true);
+        ck_assert_str_eq(heard(&a), "");
 }
 END_TEST
 
@@ -818,13 +937,9 @@ START_TEST(a_service_without_a_unit_fails_by_the_template_as_by_the_helper)
 }
 END_TEST
 
-START_TEST(while_systemd_tells_of_the_exit_the_unit_may_start_again)
+START_TEST(while_systemd_tells_of_the_exit_the_name_may_come)
 {
         ask_for_the_template();
-        job_is_removed("t@org.example.A.service", "failed");
-        ck_assert_str_eq(heard(&s), "GetAll ");
-        answer_state("activating", 7, true, true);
-        ck_assert_str_eq(heard(&a), "");
         own(&b, A);
         ck_assert_str_eq(heard(&a), "1 ");
 }
@@ -967,11 +1082,16 @@ static Suite *activate_suite(void)
         tcase_add_test(tc, systemd_is_asked_when_it_is_there);
         tcase_add_test(tc, systemd_hears_of_the_environment_once_it_is_there);
         tcase_add_loop_test(tc, a_unit_that_will_not_come_up_is_seen_at_once, 0, ARRAY_SIZE(jobs));
+        tcase_add_loop_test(tc, a_unit_that_had_its_day_when_systemd_answers_is_seen_too, 0,
+                            ARRAY_SIZE(jobs));
+        tcase_add_test(tc, a_unit_that_was_skipped_is_told_once_the_condition_is_known);
+        tcase_add_test(tc, a_unit_that_ends_well_and_is_forgotten_may_have_started_something);
+        tcase_add_test(tc, what_systemd_said_before_it_was_asked_is_no_answer);
         tcase_add_test(tc, a_failed_unit_that_is_no_service_is_told_too);
         tcase_add_test(tc, answers_that_are_none_of_systemds_are_no_answers);
         tcase_add_loop_test(tc, a_service_without_a_unit_fails_by_the_template_as_by_the_helper, 0,
                             ARRAY_SIZE(exits));
-        tcase_add_test(tc, while_systemd_tells_of_the_exit_the_unit_may_start_again);
+        tcase_add_test(tc, while_systemd_tells_of_the_exit_the_name_may_come);
         tcase_add_test(tc, the_template_is_for_services_with_a_user_on_a_bus_with_a_helper);
         tcase_add_test(tc, without_memory_a_call_is_kept_or_refused);
         tcase_add_test(tc, without_memory_an_update_changes_nothing);
