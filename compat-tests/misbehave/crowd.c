@@ -25,6 +25,7 @@ struct crowd_state {
         _Atomic bool stop;
         _Atomic enum crowd_phase phase;
         _Atomic bool ready[CROWD_N];
+        _Atomic bool last_ping; /* has been answered */
         char name[CROWD_N][NAME_LENGTH]; /* unique names, once ready */
         _Atomic uint32_t n_signals;      /* sent; in the end also received */
         _Atomic bool failed;
@@ -105,6 +106,7 @@ static void be_caller(struct crowd_state *s, const char *address)
                 ping(s, c, &call);
                 sleep_ms(1);
         }
+        atomic_store(&s->last_ping, true);
 }
 
 static void answer(struct crowd_state *s, struct client *c, const struct message *call)
@@ -126,7 +128,7 @@ static void be_callee(struct crowd_state *s, const char *address)
         int r;
 
         atomic_store(&s->ready[CROWD_CALLEE], true);
-        while (!atomic_load(&s->stop)) {
+        while (!atomic_load(&s->last_ping)) {
                 r = client_receive(c, &m, 50);
                 if (r == CLIENT_CLOSED)
                         give_up(s, "the callee was disconnected");
@@ -243,7 +245,9 @@ void crowd_stop(struct crowd *crowd, const struct bus *bus)
         int status;
 
         atomic_store(&crowd->state->stop, true);
-        for (int i = 0; i < CROWD_N; i++) {
+        for (int i = 0; i < CROWD_N; i++) { /* the caller first: the callee waits for its end */
+                if (crowd_failed(crowd))
+                        bus_fail(bus, "the crowd: %s", crowd_failed(crowd));
                 ck_assert_int_eq(waitpid(crowd->pid[i], &status, 0), crowd->pid[i]);
                 if (status || crowd_failed(crowd))
                         bus_fail(bus, "the crowd: %s", crowd_failed(crowd) ?: "a client crashed");

@@ -222,7 +222,8 @@ static const struct scenario scenarios[] = {
           .options.limits = LIMITS_TEXT },
         { "without descriptors to accept with", .run = few_descriptors,
           .options.limits = LIMITS_TEXT },
-        { "without memory for what a client sends", .run = little_memory },
+        { "without memory for what a client sends", .run = little_memory,
+          .options.limits = "max_message_size=134217728" },
 };
 
 static void usage(const char *program)

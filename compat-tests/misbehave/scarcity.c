@@ -69,7 +69,8 @@ void few_descriptors(struct bus *bus)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-#define ROOM (4 << 20) /* address space that is left */
+#define ROOM  (4 << 20)  /* address space that is left */
+#define GIANT (64 << 20) /* a body that fits no heap which a thread of the bus may have already */
 
 static void allow_memory(const struct bus *bus, rlim_t more)
 {
@@ -87,37 +88,36 @@ static void allow_memory(const struct bus *bus, rlim_t more)
 }
 
 /* A message that there is no memory for costs its sender the connection, and nobody else. */
-static void send_giant(struct bus *bus)
+static void send_giant(struct bus *bus, struct shot *giant)
 {
         struct client *c = client_connect(bus->address);
         struct message *m;
-        struct shot giant;
 
         ck_assert_ptr_nonnull(c);
-        shot_make(&giant, "signal " I ".Giant path=/x ay @%d", 16 << 20);
-        shot_fire(c, &giant);
+        shot_fire(c, giant);
         ck_assert_int_eq(client_receive(c, &m, client_timeout()), CLIENT_CLOSED);
-        free(giant.bytes);
         client_free(c);
 }
 
 void little_memory(struct bus *bus)
 {
         struct crowd crowd;
+        struct shot giant;
 
         if (!witness_memory_counts()) {
                 printf("skipped: little memory (a tool below needs more than there would be)\n");
                 return;
         }
+        shot_make(&giant, "signal " I ".Giant path=/x ay @%d", GIANT);
         crowd_start(&crowd, bus);
         sleep_ms(300);
         allow_memory(bus, ROOM);
         crowd_enter(&crowd, CROWD_BESIDE);
         for (int i = 0; i < 10; i++)
-                send_giant(bus);
+                send_giant(bus, &giant);
         crowd_enter(&crowd, CROWD_AFTER);
         crowd_stop(&crowd, bus);
         ck_assert_uint_ge(witness_log_lines(bus, "not enough memory"), 1);
-        show("little memory", &crowd, "10 messages of 16 MiB refused");
+        show("little memory", &crowd, "10 messages of 64 MiB refused");
         crowd_free(&crowd);
 }

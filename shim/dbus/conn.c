@@ -436,6 +436,7 @@ static void conn_event(struct watch *watch, uint32_t events, struct turn *turn)
 
         if (events & EPOLLOUT) {
                 watch_change(watch, EPOLLOUT, 0);
+                atomic_store(&conn->out.full, false);
                 client_drain(&conn->client);
         }
         if (conn->wait.to)
@@ -594,7 +595,7 @@ static void conn_drain(struct client *client)
         struct batch batch;
         ssize_t n;
 
-        for (;;) {
+        while (!atomic_load_explicit(&conn->out.full, memory_order_relaxed)) {
                 if (cds_list_empty(&conn->out.entries) &&
                     !peer_receive(&client->peer, &conn->out.entries, TAKE_MAX)) {
                         if (atomic_load_explicit(&client->stuck, memory_order_relaxed))
@@ -608,6 +609,7 @@ static void conn_drain(struct client *client)
                 batch_fill(&batch, conn);
                 n = batch_send(&batch, conn->fd);
                 if (n == -EAGAIN) {
+                        atomic_store(&conn->out.full, true); /* before the event that ends it */
                         watch_change(&conn->watch, 0, EPOLLOUT);
                         break;
                 }

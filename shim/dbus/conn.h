@@ -80,6 +80,7 @@ struct conn {
                 struct cds_list_head entries; /* taken from the inbox, not yet written whole */
                 size_t offset;                /* bytes of the first one that are written */
                 bool broken;                  /* nobody will read what is written */
+                _Atomic bool full;            /* the socket: not to be tried before EPOLLOUT */
         } out;
 };
 
