@@ -113,8 +113,10 @@ void little_memory(struct bus *bus)
         sleep_ms(300);
         allow_memory(bus, ROOM);
         crowd_enter(&crowd, CROWD_BESIDE);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 10; i++) {
                 send_giant(bus, &giant);
+                sleep_ms(50);
+        }
         crowd_enter(&crowd, CROWD_AFTER);
         crowd_stop(&crowd, bus);
         ck_assert_uint_ge(witness_log_lines(bus, "not enough memory"), 1);
