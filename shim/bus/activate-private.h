@@ -57,6 +57,7 @@ struct activation {
         bool by_helper; /* by the bus, or, if there is a unit, inside of that */
         bool shown; /* monitors have seen the request, which systemd is yet to hear */
         struct launch *launch; /* the program while it runs; NULL: none */
+        uint64_t since;        /* CLOCK_MONOTONIC, microseconds */
         uint64_t due;          /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
 
         struct job job;

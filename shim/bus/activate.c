@@ -180,6 +180,7 @@ static int activation_new(struct activation **out, struct activator *activator, 
         a->name->activation = a;
         a->activator = activator;
         a->service = service ? service_ref(service) : NULL;
+        a->since = now;
         a->due = ms == LIMIT_NEVER ? UINT64_MAX : now + ms * 1000;
         CDS_INIT_LIST_HEAD(&a->waiters);
         cds_list_add_tail(&a->link, &activator->pending);
@@ -454,6 +455,28 @@ int activator_configure(struct activator *activator, struct service_table *table
 const struct service_table *activator_services(const struct activator *activator)
 {
         return activator->table;
+}
+
+void activator_look(const struct activator *activator,
+                    void (*fn)(void *arg, const char *name, uint64_t usec, size_t n_waiters),
+                    void *arg)
+{
+        uint64_t now = now_usec();
+        const struct activation *a;
+        struct waiter *w;
+        size_t n;
+
+        cds_list_for_each_entry(a, &activator->pending, link) {
+                n = 0;
+                cds_list_for_each_entry(w, &a->waiters, link)
+                        n++;
+                fn(arg, a->name->text, now - a->since, n);
+        }
+}
+
+size_t activator_waiters(const struct activator *activator)
+{
+        return activator->n_waiters;
 }
 
 bool activator_has_helper(const struct activator *activator)

@@ -76,6 +76,15 @@ void activator_stop(struct activator *activator, struct turn *turn);
 /* activator_services() - what can be started */
 const struct service_table *activator_services(const struct activator *activator);
 
+/* activator_look() - each activation that is under way, the oldest first: its name, microseconds
+ * since it began, and how many wait */
+void activator_look(const struct activator *activator,
+                    void (*fn)(void *arg, const char *name, uint64_t usec, size_t n_waiters),
+                    void *arg);
+
+/* activator_waiters() - how many wait for activations */
+size_t activator_waiters(const struct activator *activator);
+
 /* activator_has_helper() - is this a bus that starts services as other users? */
 bool activator_has_helper(const struct activator *activator);
 

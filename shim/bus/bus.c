@@ -17,6 +17,7 @@
 #include "shim/bus/log.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
+#include "shim/bus/poller.h"
 #include "shim/bus/pressure.h"
 
 /* --- users ---------------------------------------------------------------------------------- */
@@ -92,7 +93,7 @@ int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *lo
         const struct peer_limits none = { UINT64_MAX, UINT64_MAX };
         int r;
 
-        *bus = (struct bus){ .local = local, .next_serial = 1 };
+        *bus = (struct bus){ .local = local, .next_serial = 1, .started = now_usec() };
         guard_init(&bus->guard, n_workers);
         CDS_INIT_LIST_HEAD(&bus->containers);
         name_registry_init(&bus->names);

@@ -28,6 +28,8 @@
 #define BUS_PATH "/org/freedesktop/DBus"
 #define BUS_INTERFACE "org.freedesktop.DBus"
 
+#define BUS_CONFIG_TYPE "(stusas)" /* see bus_keeper */
+
 #define BUS_ID MATCH_DRIVER /* the peer id of the bus as a sender */
 
 struct activation;
@@ -35,6 +37,7 @@ struct activator;
 struct launch;
 struct container;
 struct mediation;
+struct writer;
 
 /* A uid with connections. */
 struct user {
@@ -60,6 +63,13 @@ struct bus_local {
 struct bus_keeper {
         /* reload() - read the configuration again; the turn holds the write side */
         int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
+
+        /*
+         * describe() - the configuration in force, as one value of type BUS_CONFIG_TYPE: the file,
+         * microseconds since it was read, how often it was read again, why that failed the last
+         * time ("": it did not), and what is wrong with it. The guard is held.
+         */
+        void (*describe)(struct bus *bus, struct writer *w);
 
         /* at_console() - is this user at the machine? Write side; must not wait for anyone. */
         bool (*at_console)(struct bus *bus, uid_t uid);
@@ -98,6 +108,7 @@ struct bus {
         _Atomic uint64_t next_id; /* of peers; from 0, so that the first client is ":1.0" */
         _Atomic uint32_t next_serial; /* of the bus's own messages */
 
+        uint64_t started;    /* CLOCK_MONOTONIC, microseconds */
         char id[33];         /* GetId(): 32 hex digits */
         char machine_id[33]; /* "" when there is none */
         char *type;          /* "session", "system", another, or NULL */

@@ -19,6 +19,12 @@ struct cause {
         uint64_t repeats;
 };
 
+static struct {
+        pthread_mutex_t lock;
+        struct log_memory line[LOG_RECALL];
+        size_t n; /* ever */
+} memory = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
 static log_sink_fn *log_sink;
 static char log_prefix[64];
 
@@ -33,10 +39,39 @@ void log_set_sink(log_sink_fn *sink, const char *prefix)
         snprintf(log_prefix, sizeof(log_prefix), "%s", prefix);
 }
 
+static void remember(int priority, const char *text)
+{
+        struct log_memory *line;
+        struct timespec now;
+
+        if (priority > LOG_NOTICE)
+                return;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        pthread_mutex_lock(&memory.lock);
+        line = &memory.line[memory.n++ % LOG_RECALL];
+        line->at = (uint64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+        line->priority = priority;
+        snprintf(line->text, sizeof(line->text), "%s", text);
+        pthread_mutex_unlock(&memory.lock);
+}
+
+size_t log_recall(struct log_memory out[LOG_RECALL])
+{
+        size_t n;
+
+        pthread_mutex_lock(&memory.lock);
+        n = memory.n < LOG_RECALL ? memory.n : LOG_RECALL;
+        for (size_t i = 0; i < n; i++)
+                out[i] = memory.line[(memory.n - 1 - i) % LOG_RECALL];
+        pthread_mutex_unlock(&memory.lock);
+        return n;
+}
+
 static void emit(int priority, const char *text)
 {
         char line[2048];
 
+        remember(priority, text);
         snprintf(line, sizeof(line), "%s%s", log_prefix, text);
         if (log_sink)
                 log_sink(priority, line);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shim/bus/activate.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/stats.h"
 
@@ -67,18 +68,98 @@ static void press(struct stats_row *row, double part, double whole)
                 row->pressure = share;
 }
 
-/* How full a connection is of what it may have. */
-static void press_client(struct stats_row *row, const struct client *client)
+/* Among the limits that are nearest to full, if it is one of them. */
+static void note_limit(struct stats *out, size_t limit, const struct client *client, uint64_t now,
+                       uint64_t max)
 {
-        const struct limits *limits = &client->limits;
+        double share = max ? (double)now / max : 0;
+        size_t i = out->n_limits;
 
-        press(row, row->gauge[GAUGE_QUEUED_BYTES], client->peer.limits.bytes);
-        press(row, row->gauge[GAUGE_QUEUED_FDS], client->peer.limits.fds);
-        press(row, row->gauge[GAUGE_PARTIAL_BYTES], limits->max_message_size);
-        press(row, row->gauge[GAUGE_PARTIAL_FDS], limits->max_message_unix_fds);
-        press(row, row->gauge[GAUGE_MATCH_RULES], limits->max_match_rules_per_connection);
-        press(row, row->gauge[GAUGE_NAMES], limits->max_names_per_connection);
-        press(row, row->gauge[GAUGE_CALLS_WAITING], limits->max_replies_per_connection);
+        if (!now || !max)
+                return;
+        while (i && share > (double)out->limits[i - 1].now / out->limits[i - 1].max)
+                i--;
+        if (i == STATS_LIMITS)
+                return;
+        out->n_limits = MIN(out->n_limits + 1, (size_t)STATS_LIMITS);
+        memmove(&out->limits[i + 1], &out->limits[i],
+                (out->n_limits - 1 - i) * sizeof(out->limits[0]));
+        out->limits[i].limit = limit;
+        out->limits[i].client = client;
+        out->limits[i].now = now;
+        out->limits[i].max = max;
+}
+
+/* How full a connection is of what it may have. */
+static void press_client(struct stats *out, struct stats_row *row, const struct client *client)
+{
+        static const struct {
+                enum gauge gauge;
+                size_t limit;
+        } limited[] = {
+                { GAUGE_QUEUED_BYTES, LIMIT_INDEX(max_outgoing_bytes) },
+                { GAUGE_QUEUED_FDS, LIMIT_INDEX(max_outgoing_unix_fds) },
+                { GAUGE_PARTIAL_BYTES, LIMIT_INDEX(max_message_size) },
+                { GAUGE_PARTIAL_FDS, LIMIT_INDEX(max_message_unix_fds) },
+                { GAUGE_MATCH_RULES, LIMIT_INDEX(max_match_rules_per_connection) },
+                { GAUGE_NAMES, LIMIT_INDEX(max_names_per_connection) },
+                { GAUGE_CALLS_WAITING, LIMIT_INDEX(max_replies_per_connection) },
+        };
+        struct limits *limits = (struct limits *)&client->limits;
+
+        for (size_t i = 0; i < ARRAY_SIZE(limited); i++) {
+                uint64_t max = limit_get(limit_at(limits, limited[i].limit));
+
+                press(row, row->gauge[limited[i].gauge], max);
+                note_limit(out, limited[i].limit, client, row->gauge[limited[i].gauge], max);
+        }
+}
+
+/* The limits of all together. */
+static void note_shared_limits(struct stats *out, const struct bus *bus)
+{
+        const struct limits *limits = &bus->limits;
+
+        note_limit(out, LIMIT_INDEX(max_completed_connections), NULL, bus->n_completed,
+                   limits->max_completed_connections);
+        note_limit(out, LIMIT_INDEX(max_incomplete_connections), NULL,
+                   atomic_load(&bus->n_incomplete), limits->max_incomplete_connections);
+        note_limit(out, LIMIT_INDEX(max_containers), NULL, bus->n_containers,
+                   limits->max_containers);
+        if (bus->activator)
+                note_limit(out, LIMIT_INDEX(max_pending_service_starts), NULL,
+                           activator_waiters(bus->activator), limits->max_pending_service_starts);
+}
+
+/* A user's limit, by the first of his clients. */
+static void note_user(struct stats *out, const struct client *client)
+{
+        const size_t limit = LIMIT_INDEX(max_connections_per_user);
+
+        for (size_t i = 0; i < out->n_limits; i++)
+                if (out->limits[i].limit == limit && out->limits[i].client->user == client->user)
+                        return;
+        note_limit(out, limit, client, client->user->n_completed,
+                   client->limits.max_connections_per_user);
+}
+
+/* Who it is and where it was set, of those that have stayed in the list. */
+static void describe_limits(struct stats *out, const struct bus *bus)
+{
+        struct stats_limit *l;
+
+        for (l = out->limits; l < out->limits + out->n_limits; l++) {
+                if (!l->client)
+                        l->who[0] = 0;
+                else if (l->limit == LIMIT_INDEX(max_connections_per_user))
+                        snprintf(l->who, sizeof(l->who), "uid %u", (unsigned)l->client->user->uid);
+                else
+                        memcpy(l->who, l->client->name, sizeof(l->client->name));
+                if (l->client)
+                        client_limit(l->client, l->limit, l->text, sizeof(l->text));
+                else
+                        bus_limit(bus, l->limit, l->text, sizeof(l->text));
+        }
 }
 
 /* What was done between an entry's moments and now. */
@@ -186,6 +267,7 @@ static int take_entries(struct stats *out, struct bus *bus)
 static int take_clients(struct stats *out, struct bus *bus)
 {
         struct stats_list *list = &out->list[STATS_CONNECTIONS];
+        const struct name_ownership *owned;
         struct client *client;
         struct stats_row *row;
         int r;
@@ -197,8 +279,12 @@ static int take_clients(struct stats *out, struct bus *bus)
                 row = add_row(list);
                 memcpy(row->name, client->name, sizeof(client->name));
                 snprintf(row->owner, sizeof(row->owner), "%d", (int)client->creds->pid);
+                owned = name_owner_next(&client->names, NULL);
+                if (owned)
+                        snprintf(row->comm, sizeof(row->comm), "%s", owned->name->text);
                 stats_count_client(row, client);
-                press_client(row, client);
+                press_client(out, row, client);
+                note_user(out, client);
                 for (size_t i = 0; i < LEDGER_N; i++)
                         if (client->ledger[i] && client->ledger[i]->row)
                                 add_client(client->ledger[i]->row, row);
@@ -331,9 +417,12 @@ int stats_take(struct stats *out, struct turn *turn)
                 r = take_clients(out, bus);
         if (!r)
                 r = take_kinds(out, bus);
-        if (!r)
-                press_all(out, bus);
-        return error_fold(r);
+        if (r)
+                return error_fold(r);
+        press_all(out, bus);
+        note_shared_limits(out, bus);
+        describe_limits(out, bus);
+        return 0;
 }
 
 static int by_pressure(const void *a, const void *b)

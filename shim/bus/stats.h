@@ -19,6 +19,7 @@
 #include "shim/bus/bus.h"
 
 #define STATS_VERSION 1
+#define STATS_LIMITS  16 /* that are nearest to full */
 
 enum gauge {
         GAUGE_CONNECTIONS,
@@ -49,7 +50,7 @@ enum stats_kind {
 
 struct stats_row {
         char name[LEDGER_NAME]; /* uid, unit, pid, or unique name */
-        char comm[64];          /* of a process */
+        char comm[64];          /* of a process; a well-known name of a connection */
         char owner[LEDGER_NAME]; /* the unit of a process, the pid of a connection */
         double pressure;
         uint64_t count[COUNT_N];
@@ -66,11 +67,22 @@ struct stats_list {
         size_t n, room;
 };
 
+/* How full something is that is limited. */
+struct stats_limit {
+        size_t limit; /* LIMIT_INDEX() */
+        uint64_t now, max;
+        const struct client *client; /* whose; NULL: of the whole bus. While the guard is held */
+        char who[LEDGER_NAME];       /* unique name; "uid 7" for a user; "" for the bus */
+        char text[BUS_LIMIT_MAX];    /* value, and where it was set */
+};
+
 struct stats {
         struct stats_list list[STATS_N];
         struct stats_message *messages; /* the most frequent first */
         size_t n_messages;
         uint64_t other_messages, other_bytes;
+        struct stats_limit limits[STATS_LIMITS]; /* the fullest first */
+        size_t n_limits;
         struct stats_row total;
         uint64_t n_rules, n_names, n_incomplete, n_monitors;
 };

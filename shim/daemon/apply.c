@@ -78,6 +78,7 @@ int daemon_configure(struct daemon *d)
                 fprintf(stderr, "Failed to start message bus: %s\n", why);
                 return -EINVAL;
         }
+        d->told.read = now_usec();
         if (d->config->type) {
                 d->bus.type = strdup(d->config->type);
                 if (!d->bus.type)

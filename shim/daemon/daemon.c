@@ -33,6 +33,11 @@ static void read_machine_id(char out[static 33])
         }
 }
 
+static void bus_describe(struct bus *bus, struct writer *w)
+{
+        daemon_describe_config(container_of(bus, struct daemon, bus), w);
+}
+
 static int bus_reload(struct bus *bus, struct turn *turn, char *why, size_t size)
 {
         struct daemon *d = container_of(bus, struct daemon, bus);
@@ -84,6 +89,7 @@ static const struct bus_keeper keeper = {
         .close_container = bus_close_container,
         .free_container = bus_free_container,
         .at_console = bus_at_console,
+        .describe = bus_describe,
         .reload = bus_reload,
         .launch = bus_launch,
         .abandon = bus_abandon,

@@ -29,6 +29,11 @@ struct daemon {
         struct options options;
         struct bus bus;
         struct busconfig *config;
+        struct {        /* what is told of it; the guard's write side */
+                uint64_t read;        /* CLOCK_MONOTONIC, microseconds */
+                unsigned int n_again; /* times it was read again */
+                char failure[1024];   /* why that failed the last time; "": it did not */
+        } told;
         bool fell_back; /* that is the built-in one, for the file is broken */
         struct cookie_ring cookies;
         struct listeners listeners;
@@ -77,6 +82,9 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config);
  * @why:        @size bytes for the reason of a failure
  */
 int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size);
+
+/* daemon_describe_config() - the configuration in force, as a value of type BUS_CONFIG_TYPE */
+void daemon_describe_config(const struct daemon *d, struct writer *w);
 
 /* daemon_watch_files() - reload when configuration or service files change */
 int daemon_watch_files(struct daemon *d);

@@ -13,6 +13,8 @@
 #include "shim/daemon/service.h"
 
 #define SETTLE_USEC 100000 /* so long without a change, then the files are read */
+#define NOTES_MAX   32     /* of a configuration, that are told */
+
 static void announce_services(struct turn *turn)
 {
         struct writer w;
@@ -25,7 +27,7 @@ static void announce_services(struct turn *turn)
         notice_broadcast(&w, turn);
 }
 
-int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
+static int reload(struct daemon *d, struct turn *turn, char *why, size_t size)
 {
         struct busconfig_note note = BUSCONFIG_NOTE_NULL;
         struct busconfig *config;
@@ -53,6 +55,45 @@ int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
         announce_services(turn);
         service_notify("READY=1");
         return 0;
+}
+
+int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
+{
+        int r = reload(d, turn, why, size);
+
+        if (!r)
+                d->told.read = now_usec();
+        d->told.n_again++;
+        snprintf(d->told.failure, sizeof(d->told.failure), "%s", r ? why : "");
+        return r;
+}
+
+static void write_notes(const struct daemon *d, struct writer *w, const struct busconfig_note *notes,
+                        size_t n, const char *consequence)
+{
+        char note[1024], text[1280];
+
+        for (size_t i = 0; i < MIN(n, (size_t)NOTES_MAX); i++) {
+                daemon_describe_note(d, &notes[i], 0, note, sizeof(note));
+                snprintf(text, sizeof(text), "%s%s", note, consequence);
+                writer_string(w, text);
+        }
+}
+
+void daemon_describe_config(const struct daemon *d, struct writer *w)
+{
+        writer_open(w, '(', NULL);
+        writer_string(w, d->fell_back ? "(built in)" : d->options.config_file);
+        writer_u64(w, now_usec() - d->told.read);
+        writer_u32(w, d->told.n_again);
+        writer_string(w, d->told.failure);
+        writer_open(w, 'a', NULL);
+        if (d->fell_back)
+                writer_string(w, "the configuration file cannot be used: the built-in one holds");
+        write_notes(d, w, d->config->skipped, d->config->n_skipped, ": the file is left out");
+        write_notes(d, w, d->config->warnings, d->config->n_warnings, "");
+        writer_close(w);
+        writer_close(w);
 }
 
 static void settled(struct timer *timer, struct turn *turn)

@@ -10,10 +10,13 @@
 #include <malloc.h>
 #include <stdio.h>
 
+#include "shim/bus/activate.h"
+#include "shim/bus/log.h"
+#include "shim/bus/poller.h"
 #include "shim/bus/stats.h"
 #include "shim/dbus/driver.h"
 
-#define ROWS_MAX 64 /* of each sort: the most troubling, the most frequent */
+#define ROWS_MAX 256 /* of each sort: the most troubling, the most frequent */
 
 static void write_u64(struct writer *w, const char *key, uint64_t v)
 {
@@ -75,14 +78,130 @@ static void write_messages(struct writer *w, const struct stats *stats)
         writer_close(w);
 }
 
+static void write_dict_u64(struct writer *w, const char *key, uint64_t v)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, key);
+        writer_open(w, 'v', "t");
+        writer_u64(w, v);
+        writer_close(w);
+        writer_close(w);
+}
+
+/* write_array() - begin an entry whose value is an array; ends with three writer_close() */
+static void write_array(struct writer *w, const char *key, const char *signature)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, key);
+        writer_open(w, 'v', signature);
+        writer_open(w, 'a', NULL);
+}
+
+static void write_total(struct writer *w, const struct stats *stats)
+{
+        writer_open(w, '{', NULL);
+        writer_string(w, "org.lambus.Total");
+        writer_open(w, 'v', "a{st}");
+        write_numbers(w, &stats->total);
+        writer_close(w);
+        writer_close(w);
+        write_dict_u64(w, "org.lambus.Monitors", stats->n_monitors);
+}
+
+static void write_limits(struct writer *w, const struct stats *stats)
+{
+        write_array(w, "org.lambus.Limits", "a(ssttss)");
+        for (size_t i = 0; i < stats->n_limits; i++) {
+                const struct stats_limit *limit = &stats->limits[i];
+                const struct limit_description *d = limit_describe(limit->limit);
+
+                writer_open(w, '(', NULL);
+                writer_string(w, d->name);
+                writer_string(w, limit->who);
+                writer_u64(w, limit->now);
+                writer_u64(w, limit->max);
+                writer_string(w, d->unit);
+                writer_string(w, limit->text);
+                writer_close(w);
+        }
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+static void write_activation(void *arg, const char *name, uint64_t usec, size_t n_waiters)
+{
+        struct writer *w = arg;
+
+        writer_open(w, '(', NULL);
+        writer_string(w, name);
+        writer_u64(w, usec);
+        writer_u32(w, n_waiters);
+        writer_close(w);
+}
+
+static void write_activations(struct writer *w, const struct bus *bus)
+{
+        write_array(w, "org.lambus.Activations", "a(stu)");
+        if (bus->activator)
+                activator_look(bus->activator, write_activation, w);
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+/* Lines of the log name rules and programs: not for everyone, as in refusals. */
+static void write_log(struct writer *w)
+{
+        struct log_memory memory[LOG_RECALL];
+        size_t n = log_recall(memory);
+        uint64_t now = now_usec();
+
+        write_array(w, "org.lambus.Log", "a(tus)");
+        for (size_t i = 0; i < n; i++) {
+                writer_open(w, '(', NULL);
+                writer_u64(w, now > memory[i].at ? now - memory[i].at : 0);
+                writer_u32(w, memory[i].priority);
+                writer_string(w, memory[i].text);
+                writer_close(w);
+        }
+        writer_close(w);
+        writer_close(w);
+        writer_close(w);
+}
+
+/* What the bus is, and how it is set up. */
+static void write_identity(struct writer *w, struct bus *bus)
+{
+        writer_dict_string(w, "org.lambus.Program", "lambus-daemon " VERSION);
+        writer_dict_u32(w, "org.lambus.ProcessID", bus->creds->pid);
+        write_dict_u64(w, "org.lambus.Uptime", now_usec() - bus->started);
+        writer_dict_string(w, "org.lambus.Type", bus->type ? bus->type : "");
+        writer_dict_string(w, "org.lambus.Address", bus->address ? bus->address : "");
+        if (!bus->keeper || !bus->keeper->describe)
+                return;
+        writer_open(w, '{', NULL);
+        writer_string(w, "org.lambus.Configuration");
+        writer_open(w, 'v', BUS_CONFIG_TYPE);
+        bus->keeper->describe(bus, w);
+        writer_close(w);
+        writer_close(w);
+}
+
 /* What dbus-daemon does not tell. */
-static void write_own(struct writer *w, struct turn *turn)
+static void write_own(struct writer *w, struct call *call)
 {
         struct stats stats = STATS_NULL;
 
-        if (!stats_take(&stats, turn)) {
+        if (!stats_take(&stats, call->turn)) {
                 stats_sort(&stats);
                 writer_dict_u32(w, "org.lambus.Version", STATS_VERSION);
+                write_identity(w, call->bus);
+                write_total(w, &stats);
+                write_limits(w, &stats);
+                write_activations(w, call->bus);
+                if (bus_is_privileged(call->bus, call->sender))
+                        write_log(w);
                 write_list(w, "org.lambus.Users", &stats.list[STATS_USERS]);
                 write_list(w, "org.lambus.Units", &stats.list[STATS_UNITS]);
                 write_list(w, "org.lambus.Processes", &stats.list[STATS_PROCESSES]);
@@ -131,7 +250,7 @@ static void get_stats(struct call *call)
         writer_dict_u32(&w, "BusNames", bus->names.ownerships.n + bus->n_completed);
         writer_dict_u32(&w, "PeakBusNames", bus->peak_names);
         writer_dict_u32(&w, "PeakBusNamesPerConnection", bus->peak_names_per_client);
-        write_own(&w, call->turn);
+        write_own(&w, call);
         writer_close(&w);
         driver_send(&w, call);
 }
