@@ -20,6 +20,7 @@ static const struct {
         int (*fn)(int argc, char **argv);
         const char *summary;
 } verbs[] = {
+        { "status", verb_status, "what bus this is, and whether it is well" },
         { "record", verb_record, "write down what happens on a bus" },
         { "replay", verb_replay, "act a recording out on another bus" },
         { "compare", verb_compare, "replay on two buses and show where they differ" },

@@ -21,6 +21,7 @@ enum {
         VERB_FAILED = 2,
 };
 
+int verb_status(int argc, char **argv);
 int verb_record(int argc, char **argv);
 int verb_replay(int argc, char **argv);
 int verb_compare(int argc, char **argv);
