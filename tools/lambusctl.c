@@ -21,6 +21,7 @@ static const struct {
         const char *summary;
 } verbs[] = {
         { "status", verb_status, "what bus this is, and whether it is well" },
+        { "top", verb_top, "who does how much on it, every second" },
         { "record", verb_record, "write down what happens on a bus" },
         { "replay", verb_replay, "act a recording out on another bus" },
         { "compare", verb_compare, "replay on two buses and show where they differ" },

@@ -22,6 +22,7 @@ enum {
 };
 
 int verb_status(int argc, char **argv);
+int verb_top(int argc, char **argv);
 int verb_record(int argc, char **argv);
 int verb_replay(int argc, char **argv);
 int verb_compare(int argc, char **argv);
