@@ -9,6 +9,7 @@
 #include "shim/bus/turn.h"
 
 #define BATCH 64 /* descriptors taken from epoll at once */
+#define SHORT 64 /* turns that are short after one who is not busy came among the busy */
 
 uint64_t now_usec(void)
 {
@@ -107,24 +108,55 @@ void poller_enter(struct poller *poller)
         pthread_mutex_unlock(&poller->lock);
 }
 
+static void call(struct poller *poller, struct epoll_event *event, struct turn *turn)
+{
+        struct watch *watch = event->data.ptr;
+        eventfd_t woken;
+
+        if (!watch) {
+                eventfd_read(poller->wake_fd, &woken);
+                return;
+        }
+        watch->called = poller->calls;
+        watch->fn(watch, event->events, turn);
+}
+
+/* Calls who is not busy; returns the one of the others that has waited longest, or NULL. */
+static struct epoll_event *call_all_but_busy(struct poller *poller, struct epoll_event *events,
+                                             int n, struct turn *turn)
+{
+        struct epoll_event *first = NULL;
+        int n_busy = 0;
+
+        for (int i = 0; i < n; i++) {
+                struct watch *watch = events[i].data.ptr;
+
+                if (!watch || !watch->busy) {
+                        call(poller, &events[i], turn);
+                        continue;
+                }
+                n_busy++;
+                if (!first || watch->called < ((struct watch *)first->data.ptr)->called)
+                        first = &events[i];
+        }
+        if (n_busy && n_busy < n)
+                poller->short_to = poller->calls + SHORT;
+        return first;
+}
+
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
 {
-        struct epoll_event events[BATCH];
-        eventfd_t woken;
+        struct epoll_event events[BATCH], *busy;
         int n;
 
         n = epoll_wait(poller->epoll_fd, events, BATCH, timeout_until(poller, max_usec));
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
-        turn->budget = n > 1 ? TURN_SHARE : TURN_BUFFER;
-        for (int i = 0; i < n; i++) {
-                struct watch *watch = events[i].data.ptr;
-
-                if (watch)
-                        watch->fn(watch, events[i].events, turn);
-                else
-                        eventfd_read(poller->wake_fd, &woken);
-        }
+        poller->calls++;
+        turn->budget = poller->calls < poller->short_to ? TURN_SHORT : TURN_BUFFER;
+        busy = call_all_but_busy(poller, events, n, turn);
+        if (busy)
+                call(poller, busy, turn);
         run_timers(poller, turn);
         return n;
 }

@@ -8,6 +8,10 @@
  * How            One thread runs a poller: poller_wait() collects what is ready and calls each
  *                watch. Watches may be changed by any thread; they are called, and removed, by the
  *                thread that runs the poller only.
+ * Who is first   A watch whose turn did not suffice (watch_more()) is busy until one does. Of those
+ *                only one is called each time, the one that has waited longest, and after all that
+ *                are not busy: who says little waits for one turn of those who say much, however
+ *                many they are. Turns are short while such a one is about.
  * Why level      Level-triggered, and EPOLLOUT only while a write is blocked: an edge-triggered
  *                EPOLLOUT would wake us each time a client reads what we wrote to it.
  */
@@ -25,7 +29,8 @@ struct watch {
         int fd; /* borrowed; -1: not watched */
         struct poller *poller;
         void (*fn)(struct watch *watch, uint32_t events, struct turn *turn);
-        struct cds_list_head dead_link;
+        bool busy;       /* there was more than its last turn took; poller's thread */
+        uint64_t called; /* when it had its last turn, in calls of poller_wait() */
 
         pthread_mutex_t lock;
         uint32_t events; /* what epoll was told */
@@ -47,6 +52,8 @@ struct poller {
         int epoll_fd;
         pthread_t thread; /* that runs it */
         int wake_fd; /* a timer was set that is due before all others */
+        uint64_t calls;    /* of poller_wait() */
+        uint64_t short_to; /* turns are short up to this call */
         pthread_mutex_t lock;
         struct cds_list_head timers; /* by due */
 };
@@ -64,6 +71,12 @@ void poller_enter(struct poller *poller);
  * Return:      number of watches called, or a negative errno.
  */
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec);
+
+/* watch_more() - its turn took all that it may: there is more, or none (for fn) */
+static inline void watch_more(struct watch *watch, bool more)
+{
+        watch->busy = more;
+}
 
 /* watch_start() - begin to watch @fd for @events (EPOLLIN, EPOLLOUT) */
 int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t events,

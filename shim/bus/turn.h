@@ -29,8 +29,8 @@
 
 struct bus;
 
-#define TURN_BUFFER (32 * 1024) /* bytes read from one connection in one turn, if it is alone */
-#define TURN_SHARE (8 * 1024)   /* and if others are ready, too: so long they have to wait */
+#define TURN_BUFFER (32 * 1024) /* bytes read from one connection in one turn */
+#define TURN_SHORT (4 * 1024)   /* and if that keeps others from theirs, see poller.h */
 #define TURN_LOAD 4096 /* deliveries after which inboxes are drained in the middle of a turn */
 
 enum turn_hold {

@@ -421,6 +421,7 @@ static void conn_readable(struct conn *conn, struct turn *turn)
         ssize_t n;
 
         n = conn->in.large ? read_large(conn, turn, &reason) : read_small(conn, turn, &reason);
+        watch_more(&conn->watch, n >= (ssize_t)turn->budget);
         if (!reason && n > 0 && !charge_rest(conn))
                 reason = too_much;
         if (reason || n == 0 || (n < 0 && n != -EAGAIN) || conn->doomed)
