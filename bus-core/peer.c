@@ -68,8 +68,7 @@ uint64_t peer_now(const struct peer *peer)
 
 static bool clock_move(struct peer *peer, uint64_t *now, uint64_t next)
 {
-        return atomic_compare_exchange_weak_explicit(&peer->clock, now, next, memory_order_relaxed,
-                                                     memory_order_relaxed);
+        return move_relaxed(&peer->clock, now, next);
 }
 
 void peer_sync(struct peer *peer, uint64_t stamp)
@@ -93,7 +92,7 @@ uint64_t peer_tick_locked(struct peer *peer, uint64_t floor)
 
 uint64_t peer_next_seq(struct peer *peer)
 {
-        return atomic_fetch_add_explicit(&peer->seq, 1, memory_order_relaxed) + 1;
+        return add_relaxed(&peer->seq, 1) + 1;
 }
 
 /* Beyond the allowance the receiver's user pays, and the sender's user uses up its share. */
@@ -114,9 +113,9 @@ static int charge_beyond_allowance(struct inbox_entry *e, struct peer *to, uint6
 
 static void uncount(struct peer *peer, uint64_t bytes, uint64_t fds)
 {
-        atomic_fetch_sub_explicit(&peer->queued_bytes, bytes, memory_order_relaxed);
+        add_relaxed(&peer->queued_bytes, -bytes);
         if (fds)
-                atomic_fetch_sub_explicit(&peer->queued_fds, fds, memory_order_relaxed);
+                add_relaxed(&peer->queued_fds, -fds);
 }
 
 /*
@@ -149,11 +148,11 @@ int peer_charge(struct inbox_entry **out, struct peer *to, struct message *messa
         e->charge.share = NULL;
         e->bytes = message->size;
         e->fds = fds;
-        before = atomic_fetch_add_explicit(&to->queued_bytes, e->bytes, memory_order_relaxed);
+        before = add_relaxed(&to->queued_bytes, e->bytes);
         if (before + e->bytes > atomic_load_explicit(&to->peak_bytes, memory_order_relaxed))
                 atomic_store_explicit(&to->peak_bytes, before + e->bytes, memory_order_relaxed);
         if (fds)
-                atomic_fetch_add_explicit(&to->queued_fds, fds, memory_order_relaxed);
+                add_relaxed(&to->queued_fds, fds);
         r = charge_beyond_allowance(e, to, before + e->bytes);
         if (r) {
                 uncount(to, e->bytes, fds);

@@ -12,15 +12,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "bus-core/util/alone.h"
+
 typedef _Atomic unsigned ref_t;
 
 /* ref_add() - @n more references, by a holder of one */
 static inline void ref_add(ref_t *r, unsigned n)
 {
-        unsigned old = atomic_fetch_add_explicit(r, n, memory_order_relaxed);
+        unsigned old = atomic_load_explicit(r, memory_order_relaxed);
 
         assert(old > 0);
-        (void)old;
+        if (ALONE)
+                atomic_store_explicit(r, old + n, memory_order_relaxed);
+        else
+                atomic_fetch_add_explicit(r, n, memory_order_relaxed);
 }
 
 static inline void ref_inc(ref_t *r)
@@ -31,5 +36,11 @@ static inline void ref_inc(ref_t *r)
 /* ref_dec() - drop one reference; true if it was the last */
 static inline bool ref_dec(ref_t *r)
 {
-        return atomic_fetch_sub_explicit(r, 1, memory_order_acq_rel) == 1;
+        unsigned old;
+
+        if (!ALONE)
+                return atomic_fetch_sub_explicit(r, 1, memory_order_acq_rel) == 1;
+        old = atomic_load_explicit(r, memory_order_relaxed);
+        atomic_store_explicit(r, old - 1, memory_order_relaxed);
+        return old == 1;
 }
