@@ -13,6 +13,13 @@ static const uint32_t class_size[] = {
         64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536 + 1024, 262144, 1048576 + 4096,
 };
 
+/* How many of each a thread keeps. */
+#define KEEP(size) (CACHE_KEEP / (size))
+static const uint32_t class_keep[] = {
+        KEEP(64), KEEP(128), KEEP(256), KEEP(512), KEEP(1024), KEEP(2048), KEEP(4096), KEEP(16384),
+        KEEP(65536 + 1024), 8, 8,
+};
+
 #define N_CLASSES ARRAY_SIZE(class_size)
 #define UNCACHED  UINT32_MAX
 
@@ -65,19 +72,17 @@ static bool cache_enabled(void)
 
 static uint32_t class_of(size_t n)
 {
-        for (uint32_t i = 0; i < N_CLASSES; i++)
+        /* what nearly all are: the first classes double from 64 to 4096 */
+        if (n <= 64)
+                return 0;
+        if (n <= 4096)
+                return 64 - __builtin_clzll(n - 1) - 6;
+        for (uint32_t i = 7; i < N_CLASSES; i++)
                 if (n <= class_size[i])
                         return i;
         return UNCACHED;
 }
 
-/* How many blocks of a class a thread keeps. */
-static uint32_t class_keep(uint32_t cls)
-{
-        uint32_t n = CACHE_KEEP / class_size[cls];
-
-        return n < 4 ? (class_size[cls] > 262144 ? 8 : 4) : n;
-}
 
 void *cache_alloc(size_t n)
 {
@@ -115,7 +120,7 @@ void *cache_free(void *p)
                 return NULL;
         b--;
         cls = b->cls;
-        if (cls == UNCACHED || kept[cls].n >= class_keep(cls)) {
+        if (cls == UNCACHED || kept[cls].n >= class_keep[cls]) {
                 free(b);
                 return NULL;
         }
