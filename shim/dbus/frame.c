@@ -34,11 +34,12 @@ static const char *check_fds(struct conn *conn, const struct header *h)
         return NULL;
 }
 
-static const char *check(struct conn *conn, struct header *h, const uint8_t *msg, size_t n)
+static const char *check(struct conn *conn, struct header *h, struct header_memo *memo,
+                         const uint8_t *msg, size_t n)
 {
         int r;
 
-        r = header_parse(h, msg, n);
+        r = header_parse_like(h, memo, msg, n);
         if (!r)
                 r = body_validate(header_text(msg, h->signature), h->signature.len, h->swap,
                                   msg + h->size, h->body_size, NULL);
@@ -122,14 +123,15 @@ static const char *enter(struct conn *conn, struct turn *turn, struct envelope *
         return reason;
 }
 
-static const char *handle(struct conn *conn, struct turn *turn, const uint8_t *msg, size_t n)
+static const char *handle(struct conn *conn, struct turn *turn, struct header_memo *memo,
+                          const uint8_t *msg, size_t n)
 {
         const struct envelope_sender sender = sender_of(conn);
         struct envelope *e;
         const char *reason;
         struct header h;
 
-        reason = check(conn, &h, msg, n);
+        reason = check(conn, &h, memo, msg, n);
         if (reason)
                 return reason;
         if (envelope_copy(&e, &h, msg, &sender))
@@ -156,9 +158,10 @@ int conn_take_large(struct conn *conn, struct turn *turn, const char **reason)
 {
         const struct envelope_sender sender = sender_of(conn);
         struct envelope *e = steal(&conn->in.large);
+        struct header_memo memo = {};
         struct header h;
 
-        *reason = check(conn, &h, e->data, e->size);
+        *reason = check(conn, &h, &memo, e->data, e->size);
         if (!*reason && (envelope_stamp(e, &h, &sender) || give_fds(conn, e, h.n_fds)))
                 *reason = "not enough memory";
         if (*reason)
@@ -188,6 +191,7 @@ ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, siz
                   const char **reason)
 {
         uint32_t max = MIN(limit_get(&conn->client.limits.max_message_size), (uint64_t)UINT32_MAX);
+        struct header_memo memo = { .msg = NULL };
         size_t done = 0;
         uint32_t total;
         int r;
@@ -209,7 +213,7 @@ ssize_t conn_take(struct conn *conn, struct turn *turn, const uint8_t *data, siz
                         return -1;
                 }
                 conn->in.expect_large = total >= CONN_LARGE;
-                *reason = handle(conn, turn, data + done, total);
+                *reason = handle(conn, turn, &memo, data + done, total);
                 if (*reason)
                         return -1;
                 done += total;

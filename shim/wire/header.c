@@ -58,6 +58,7 @@ struct parse {
         const uint8_t *msg;
         uint32_t pos, end; /* in the field array */
         uint32_t seen;     /* bit per known field */
+        uint32_t reply_at; /* where REPLY_SERIAL's value stands; 0: absent */
         struct header h;
 };
 
@@ -206,6 +207,7 @@ static int take_known(struct parse *p, unsigned code)
         case FIELD_ERROR_NAME:
                 return take_name(p, &h->error_name, valid_error_name, WIRE_E_ERROR_NAME);
         case FIELD_REPLY_SERIAL:
+                p->reply_at = p->pos;
                 r = take_u32(p, &h->reply_serial);
                 return r ? r : h->reply_serial ? 0 : WIRE_E_REPLY_SERIAL;
         case FIELD_DESTINATION:
@@ -297,27 +299,77 @@ static int require(const struct header *h)
         return 0;
 }
 
+static int parse(struct parse *p, size_t n)
+{
+        int r;
+
+        if (n < HEADER_FIXED)
+                return WIRE_E_TRUNCATED;
+        r = frame(&p->h, p->msg, TYPE_MESSAGE_MAX);
+        if (r)
+                return r;
+        if (!p->h.serial)
+                return WIRE_E_SERIAL;
+        if (n < p->h.size)
+                return WIRE_E_TRUNCATED;
+        p->end = HEADER_FIXED + p->h.fields_size;
+        r = take_fields(p);
+        if (r)
+                return r;
+        return require(&p->h);
+}
+
 int header_parse(struct header *out, const uint8_t *msg, size_t n)
 {
         struct parse p = {.msg = msg, .pos = HEADER_FIXED};
         int r;
 
-        if (n < HEADER_FIXED)
-                return WIRE_E_TRUNCATED;
-        r = frame(&p.h, msg, TYPE_MESSAGE_MAX);
+        r = parse(&p, n);
         if (r)
                 return r;
-        if (!p.h.serial)
-                return WIRE_E_SERIAL;
-        if (n < p.h.size)
-                return WIRE_E_TRUNCATED;
-        p.end = HEADER_FIXED + p.h.fields_size;
-        r = take_fields(&p);
+        *out = p.h;
+        return 0;
+}
+
+/* --- parse one of many ---------------------------------------------------------------------- */
+
+/* fits() - is all but serial, reply serial and body size as it was? */
+static bool fits(const struct header_memo *memo, const uint8_t *msg, size_t n)
+{
+        uint32_t size = memo->header.size, hole = memo->reply_at ? memo->reply_at : size - 4;
+
+        return n >= size && memcmp(msg, memo->msg, 4) == 0 &&
+               memcmp(msg + 12, memo->msg + 12, hole - 12) == 0 &&
+               memcmp(msg + hole + 4, memo->msg + hole + 4, size - hole - 4) == 0 &&
+               (memo->reply_at || memcmp(msg + hole, memo->msg + hole, 4) == 0);
+}
+
+/* refill() - the memo's header with the numbers of this message; false if they are not legal */
+static bool refill(struct header *h, const struct header_memo *memo, const uint8_t *msg)
+{
+        *h = memo->header;
+        h->body_size = bytes_load32(msg + 4, h->swap);
+        h->serial = bytes_load32(msg + 8, h->swap);
+        if (memo->reply_at)
+                h->reply_serial = bytes_load32(msg + memo->reply_at, h->swap);
+        return h->serial && (h->reply_serial || !memo->reply_at) &&
+               (uint64_t)h->size + h->body_size <= TYPE_MESSAGE_MAX;
+}
+
+int header_parse_like(struct header *out, struct header_memo *memo, const uint8_t *msg, size_t n)
+{
+        struct parse p = {.msg = msg, .pos = HEADER_FIXED};
+        int r;
+
+        if (memo->msg && fits(memo, msg, n) && refill(&p.h, memo, msg)) {
+                *out = p.h;
+                return 0;
+        }
+        p.h = (struct header){};
+        r = parse(&p, n);
         if (r)
                 return r;
-        r = require(&p.h);
-        if (r)
-                return r;
+        *memo = (struct header_memo){.msg = msg, .reply_at = p.reply_at, .header = p.h};
         *out = p.h;
         return 0;
 }

@@ -109,6 +109,22 @@ int header_frame(const uint8_t fixed[static HEADER_FIXED], uint32_t max_message,
  */
 int header_parse(struct header *out, const uint8_t *msg, size_t n);
 
+/* A header that was found good. */
+struct header_memo {
+        const uint8_t *msg; /* the message, which must still be there; NULL: none yet */
+        uint32_t reply_at;  /* where its REPLY_SERIAL's value stands; 0: absent */
+        struct header header;
+};
+
+/**
+ * header_parse_like() - header_parse() for one of many that came together
+ * @memo:       of one of those before it; set to this one if that did not help
+ *
+ * What clients send in bursts differs in serial, reply serial and body only. Then it costs a
+ * comparison: equal bytes have an equal verdict.
+ */
+int header_parse_like(struct header *out, struct header_memo *memo, const uint8_t *msg, size_t n);
+
 /* header_stamp_size() - bytes that header_stamp() may write */
 size_t header_stamp_size(const struct header *h, size_t sender_len, size_t container_len);
 

@@ -337,6 +337,54 @@ static int frame(uint32_t fields, uint32_t body, uint32_t max, uint32_t *header,
         return header_frame(raw.b, max, header, total);
 }
 
+/* Both ways to the same verdict and, but for who wrote the memo, the same header. */
+static void parse_both(const struct header_memo *like, const uint8_t *msg, size_t n)
+{
+        struct header_memo memo = *like;
+        struct header alone = {}, after = {};
+        int r = header_parse(&alone, msg, n);
+
+        ck_assert_int_eq(header_parse_like(&after, &memo, msg, n), r);
+        ck_assert(!memcmp(&alone, &after, sizeof(alone)));
+        ck_assert(!r || !memcmp(&memo, like, sizeof(memo)));
+}
+
+/* The second message is each of the table, and the first one with any one byte changed. */
+static void try_after(struct raw *first)
+{
+        static const uint8_t others[] = {0, 1, 'B', 'l', 0x7f, 0xff};
+        struct header_memo memo = {};
+        struct header h;
+
+        header_parse_like(&h, &memo, first->b, first->n);
+        for (size_t i = 0; i < ARRAY_SIZE(headers); i++) {
+                struct raw second = {.big = first->big};
+
+                build(&second, headers[i].type, headers[i].fields);
+                parse_both(&memo, second.b, second.n);
+        }
+        for (size_t at = 0; at < first->n; at++)
+                for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+                        struct raw second = *first;
+
+                        second.b[at] = others[i];
+                        parse_both(&memo, second.b, second.n);
+                        parse_both(&memo, second.b, at);
+                }
+}
+
+START_TEST(a_header_is_judged_the_same_after_any_other)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+                for (int big = 0; big < 2; big++) {
+                        struct raw raw = {.big = big};
+
+                        build(&raw, headers[i].type, headers[i].fields);
+                        try_after(&raw);
+                }
+}
+END_TEST
+
 START_TEST(the_first_bytes_say_how_long_a_message_is)
 {
         uint32_t header, total;
@@ -455,6 +503,7 @@ int main(void)
                         padding_is_zero, strings_end_in_nul, lengths_stay_inside,
                         padding_behind_the_last_field_is_not_in_the_array,
                         unknown_fields_may_have_any_type, the_field_array_counts_as_nesting,
+                        a_header_is_judged_the_same_after_any_other,
                         the_first_bytes_say_how_long_a_message_is,
                         a_clean_header_is_copied_and_the_sender_appended,
                         what_a_client_may_not_say_is_taken_out);
