@@ -47,6 +47,7 @@ struct ruleset {
         uint32_t *slots;
         size_t mask; /* number of slots - 1; slots NULL: no keyed buckets */
         bool has[BUCKET_N_KEYED];
+        bool open; /* the one rule that is left allows everything, and need not be heard of */
 };
 
 struct policy_list {
@@ -133,6 +134,13 @@ static bool flags_match(const struct policy_rule *rule, const struct policy_quer
                 return false;
         return query->n_fds >= rule->min_fds &&
                (query->n_fds <= rule->max_fds || rule->max_fds >= POLICY_MAX_FDS);
+}
+
+/* Does it allow all there is? */
+static bool rule_opens(const struct policy_rule *rule)
+{
+        return rule_forgets(rule) && rule->allow && !rule->log && rule->eavesdrop &&
+               !rule->broadcast && !rule->min_fds && rule->max_fds >= POLICY_MAX_FDS;
 }
 
 /* a field that the message does not have is as good as equal */
@@ -322,6 +330,7 @@ static int ruleset_init(struct ruleset *set, const struct policy_rule **rules, s
         if (r)
                 return error_fold(r);
         ruleset_index(set);
+        set->open = set->n_rules == 1 && rule_opens(set->rules[0]);
         return 0;
 }
 
@@ -434,6 +443,14 @@ bool policy_can_receive(const struct policy_list *list, const struct policy_quer
                         struct policy_verdict *verdict)
 {
         return ruleset_judge(&list->sets[POLICY_RECEIVE], query, verdict);
+}
+
+/**
+ * policy_is_open() - does policy_can_send() or policy_can_receive() say yes to every message?
+ */
+bool policy_is_open(const struct policy_list *list, enum policy_kind kind)
+{
+        return list->sets[kind].open;
 }
 
 /**

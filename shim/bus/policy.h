@@ -170,6 +170,7 @@ bool policy_can_send(const struct policy_list *list, const struct policy_query *
                      struct policy_verdict *verdict);
 bool policy_can_receive(const struct policy_list *list, const struct policy_query *query,
                         struct policy_verdict *verdict);
+bool policy_is_open(const struct policy_list *list, enum policy_kind kind);
 bool policy_can_own(const struct policy_list *list, struct policy_text name,
                     struct policy_verdict *verdict);
 bool policy_can_connect(const struct policy *policy, const struct policy_creds *creds,

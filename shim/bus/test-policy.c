@@ -16,6 +16,8 @@
 #define T(s) { s, sizeof(s) - 1 }
 #define BUS  "org.freedesktop.DBus"
 
+#define N(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
 enum { CALL = 1, RETURN, ERROR, SIGNAL };
 
 /* ---- making lists ---- */
@@ -440,6 +442,34 @@ START_TEST(rules_that_are_forgotten_are_left_out)
 }
 END_TEST
 
+static const struct {
+        struct policy_rule rules[3];
+        bool open;
+} openings[] = {
+        { { { 0 } }, false },
+        { { ALLOW(.eavesdrop = true) }, true },
+        { { DENY(), ALLOW(.eavesdrop = true) }, true },
+        { { ALLOW(.eavesdrop = true), DENY(.name = T("a.b")) }, false },
+        { { ALLOW(.eavesdrop = true), ALLOW(.name = T("a.b")) }, false },
+        { { DENY(.eavesdrop = true) }, false },
+        { { ALLOW() }, false },
+        { { ALLOW(.eavesdrop = true, .log = true) }, false },
+        { { ALLOW(.eavesdrop = true, .broadcast = POLICY_BROADCAST_NOT) }, false },
+        { { ALLOW(.eavesdrop = true, .min_fds = 1) }, false },
+        { { { .allow = true, .eavesdrop = true, .max_fds = 1 } }, false },
+        { { ALLOW(.eavesdrop = true, .type = CALL) }, false },
+};
+
+START_TEST(a_list_is_open_if_all_it_says_is_yes)
+{
+        struct policy_list *list = list_of(openings[_i].rules, N(openings[_i].rules));
+
+        ck_assert(policy_is_open(list, POLICY_SEND) == openings[_i].open);
+        ck_assert(!policy_is_open(list, POLICY_RECEIVE)); /* no rule for it */
+        policy_list_unref(list);
+}
+END_TEST
+
 static void remember(void *arg, const struct policy_rule *rule)
 {
         uint32_t **next = arg;
@@ -695,9 +725,11 @@ START_TEST(the_index_finds_what_a_walk_over_all_rules_finds)
                 policy_can_send(list, &q, &verdict);
                 ck_assert_int_eq(verdict.rule ? (int)verdict.rule->place : -1,
                                  walk(rules, n, POLICY_SEND, &q));
+                ck_assert(verdict.allow || !policy_is_open(list, POLICY_SEND));
                 policy_can_receive(list, &q, &verdict);
                 ck_assert_int_eq(verdict.rule ? (int)verdict.rule->place : -1,
                                  walk(rules, n, POLICY_RECEIVE, &q));
+                ck_assert(verdict.allow || !policy_is_open(list, POLICY_RECEIVE));
         }
         policy_list_unref(list);
         policy_unref(policy);
@@ -772,7 +804,6 @@ START_TEST(each_allocation_may_fail)
 }
 END_TEST
 
-#define N(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
 {
@@ -795,6 +826,7 @@ int main(void)
         tcase_add_test(tcase, a_list_outlives_its_policy);
         tcase_add_test(tcase, a_thousand_kinds_of_users_come_and_go);
         tcase_add_test(tcase, rules_that_are_forgotten_are_left_out);
+        tcase_add_loop_test(tcase, a_list_is_open_if_all_it_says_is_yes, 0, N(openings));
         tcase_add_test(tcase, all_rules_that_match_can_be_named_in_order);
         tcase_add_test(tcase, merged_rules_stand_behind_and_keep_their_origin);
         tcase_add_loop_test(tcase, a_rule_prints_as_it_is_written, 0, N(descriptions));
