@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Users and clients have numbers, most of which follow each other. */
+#define HASH_FUNCTION(key, n, hash) ((hash) = number_hash((key), (n)))
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 #undef uthash_nonfatal_oom
@@ -19,6 +21,14 @@
 #include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/pressure.h"
+
+static inline unsigned int number_hash(const void *key, size_t n)
+{
+        uint64_t number = 0;
+
+        memcpy(&number, key, n);
+        return number * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+}
 
 /* --- users ---------------------------------------------------------------------------------- */
 

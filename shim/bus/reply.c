@@ -6,16 +6,6 @@
 
 #include "bus-core/core.h"
 
-/* A table that empties and fills with every call must not go to malloc each time. */
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-#undef uthash_nonfatal_oom
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_nonfatal_oom(elt) ((elt)->oom = true)
-#define uthash_malloc(sz) cache_alloc(sz)
-#define uthash_free(ptr, sz) cache_free(ptr)
-
 #include "shim/bus/client.h"
 #include "shim/bus/reply.h"
 
@@ -24,20 +14,40 @@ void replies_init(struct replies *replies)
         *replies = (struct replies){};
         pthread_mutex_init(&replies->lock, NULL);
         CDS_INIT_LIST_HEAD(&replies->awaited);
+        CDS_INIT_LIST_HEAD(&replies->owed);
+        table_init(&replies->by_key);
 }
 
 void replies_deinit(struct replies *replies)
 {
-        assert(!replies->owed && !replies->n_awaited);
+        assert(cds_list_empty(&replies->owed) && !replies->n_awaited);
+        table_deinit(&replies->by_key);
         pthread_mutex_destroy(&replies->lock);
 }
 
-static struct reply_slot *find_locked(struct client *callee, const struct reply_key *key)
+static uint64_t hash_of(const struct reply_key *key)
 {
-        struct reply_slot *slot;
+        return table_hash_numbers(key->caller, key->serial);
+}
 
-        HASH_FIND(hh, callee->replies.owed, key, sizeof(*key), slot);
-        return slot;
+static struct reply_slot *find_locked(struct client *callee, const struct reply_key *key,
+                                      uint64_t hash)
+{
+        struct table_node *node;
+
+        table_for_each_same(node, &callee->replies.by_key, hash) {
+                struct reply_slot *slot = container_of(node, struct reply_slot, node);
+
+                if (slot->key.caller == key->caller && slot->key.serial == key->serial)
+                        return slot;
+        }
+        return NULL;
+}
+
+static void unlink_owed_locked(struct reply_slot *slot)
+{
+        cds_list_del(&slot->owed_link);
+        table_remove(&slot->callee->replies.by_key, &slot->node);
 }
 
 /* The caller's half: the list, and the limit. */
@@ -71,15 +81,15 @@ static void unlink_awaited(struct reply_slot *slot)
 static int link_owed(struct reply_slot *slot)
 {
         struct replies *replies = &slot->callee->replies;
+        uint64_t hash = hash_of(&slot->key);
         int r = 0;
 
         pthread_mutex_lock(&replies->lock);
-        if (find_locked(slot->callee, &slot->key)) {
+        if (find_locked(slot->callee, &slot->key, hash)) {
                 r = REPLY_E_PENDING;
         } else {
-                HASH_ADD(hh, replies->owed, key, sizeof(slot->key), slot);
-                if (slot->oom)
-                        r = error_origin(-ENOMEM);
+                table_add(&replies->by_key, &slot->node, hash);
+                cds_list_add_tail(&slot->owed_link, &replies->owed);
         }
         pthread_mutex_unlock(&replies->lock);
         return r;
@@ -120,7 +130,7 @@ bool reply_is_expected(struct client *caller, struct client *callee, uint64_t se
         bool found;
 
         pthread_mutex_lock(&callee->replies.lock);
-        found = find_locked(callee, &key);
+        found = find_locked(callee, &key, hash_of(&key));
         pthread_mutex_unlock(&callee->replies.lock);
         return found;
 }
@@ -131,9 +141,9 @@ bool reply_end(struct client *caller, struct client *callee, uint64_t serial)
         struct reply_slot *slot;
 
         pthread_mutex_lock(&callee->replies.lock);
-        slot = find_locked(callee, &key);
+        slot = find_locked(callee, &key, hash_of(&key));
         if (slot)
-                HASH_DEL(callee->replies.owed, slot);
+                unlink_owed_locked(slot);
         pthread_mutex_unlock(&callee->replies.lock);
         if (!slot)
                 return false;
@@ -144,7 +154,9 @@ bool reply_end(struct client *caller, struct client *callee, uint64_t serial)
 
 struct reply_slot *reply_next_owed(struct client *callee)
 {
-        return callee->replies.owed;
+        if (cds_list_empty(&callee->replies.owed))
+                return NULL;
+        return cds_list_first_entry(&callee->replies.owed, struct reply_slot, owed_link);
 }
 
 struct reply_slot *reply_next_awaited(struct client *caller)
@@ -157,7 +169,7 @@ struct reply_slot *reply_next_awaited(struct client *caller)
 void reply_slot_free(struct reply_slot *slot)
 {
         pthread_mutex_lock(&slot->callee->replies.lock);
-        HASH_DEL(slot->callee->replies.owed, slot);
+        unlink_owed_locked(slot);
         pthread_mutex_unlock(&slot->callee->replies.lock);
         unlink_awaited(slot);
         cache_free(slot);

@@ -17,7 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <urcu/list.h>
-#include <uthash.h>
+
+#include "shim/bus/table.h"
 
 struct client;
 struct reply_slot;
@@ -32,7 +33,8 @@ struct replies { /* in each client */
         pthread_mutex_t lock;
         struct cds_list_head awaited; /* slots of which it is the caller */
         size_t n_awaited;
-        struct reply_slot *owed; /* slots of which it is the callee, by (caller, serial) */
+        struct cds_list_head owed; /* slots of which it is the callee */
+        struct table by_key;       /* the same, by (caller, serial) */
 };
 
 struct reply_key {
@@ -46,8 +48,8 @@ struct reply_slot {
         struct client *callee;
         uint64_t due; /* CLOCK_MONOTONIC, microseconds; UINT64_MAX: never */
         struct cds_list_head awaited_link;
-        UT_hash_handle hh;
-        bool oom;
+        struct cds_list_head owed_link;
+        struct table_node node;
 };
 
 void replies_init(struct replies *replies);

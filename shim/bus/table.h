@@ -40,6 +40,9 @@ uint64_t table_hash(const void *data, size_t n);
 /* table_hash_pair() - the hash of a relation, by the addresses of the two it joins */
 uint64_t table_hash_pair(const void *a, const void *b);
 
+/* table_hash_numbers() - the same for two numbers */
+uint64_t table_hash_numbers(uint64_t a, uint64_t b);
+
 void table_init(struct table *table);
 
 /* table_deinit() - forget all nodes, which the caller still owns; @table may be NULL or zero */
