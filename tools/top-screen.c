@@ -186,6 +186,9 @@ static int take_key(struct screen *s, int key, bool *now)
         case '?':
                 s->help = !s->help;
                 break;
+        case '\f': /* control-L: something else has written on it */
+                clearok(curscr, TRUE);
+                break;
         case ' ':
                 *now = true;
                 break;
