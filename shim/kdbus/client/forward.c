@@ -24,7 +24,7 @@
 #define VEC_SIZE_MAX (2 * 1024 * 1024)
 #define ALIGN8(n)    (((n) + 7) & ~(size_t)7)
 #define SMALL        1024 /* bytes of a structure that fit on the stack */
-#define SMALL_VECS   16
+#define SMALL_VECS   (SMALL / 40)
 #define LARGE_VECS   1100 /* 32 KiB of VEC items, and our own parts */
 
 /* a call under way: what goes up, and what comes back */
@@ -45,6 +45,10 @@ struct call {
         struct kdp_reply reply;
         int got[KDP_FDS_MAX];
         size_t n_got;
+};
+
+enum {
+        IOCTL_E_LARGE = 1,
 };
 
 struct scratch {
@@ -614,7 +618,7 @@ static void prepare_send(struct call *c, size_t room, size_t max_vecs)
                 c->rq.flags |= KDP_BAD_MSG;
         else
                 c->n_msg = announced(size);
-        if (c->n_msg > sizeof(struct kdbus_msg))
+        if (c->n_msg > sizeof(struct kdbus_msg) && c->n_msg <= room)
                 collect_items(c, ((struct kdbus_msg *)c->msg)->items,
                               c->n_msg - sizeof(struct kdbus_msg), max_vecs);
 }
@@ -631,6 +635,7 @@ static int write_back(struct call *c, void *arg, uint64_t msg_address)
         return r;
 }
 
+/* what is larger than its buffer says so before anything is sent */
 static int run_ioctl(struct call *c, uint32_t code, void *arg, size_t room, size_t max_vecs)
 {
         uint64_t size, msg_address = 0;
@@ -641,10 +646,14 @@ static int run_ioctl(struct call *c, uint32_t code, void *arg, size_t room, size
                 c->rq.flags |= KDP_BAD_CMD;
         else
                 c->n_cmd = announced(size);
+        if (c->n_cmd > room)
+                return IOCTL_E_LARGE;
         if (code == KDBUS_CMD_SEND && c->n_cmd >= sizeof(struct kdbus_cmd_send)) {
                 prepare_send(c, room, max_vecs);
                 msg_address = ((struct kdbus_cmd_send *)c->cmd)->msg_address;
         }
+        if (c->n_msg > room)
+                return IOCTL_E_LARGE;
         r = call_run(c);
         if (!r)
                 note_slice(c);
@@ -652,22 +661,6 @@ static int run_ioctl(struct call *c, uint32_t code, void *arg, size_t room, size
         if (r)
                 close_got(c);
         return r ?: w;
-}
-
-/* whether everything fits the stack: the common case */
-static bool is_small(uint32_t code, const void *arg)
-{
-        uint64_t head[8] = {}, size = 0;
-
-        if ((uintptr_t)arg % 8 || memory_read(head, arg, code == KDBUS_CMD_SEND ? 32 : 8))
-                return true; /* will fail anyway */
-        if (head[0] > SMALL)
-                return false;
-        if (code != KDBUS_CMD_SEND || !head[3] || head[3] % 8)
-                return true;
-        if (memory_read(&size, (void *)(uintptr_t)head[3], sizeof(size)))
-                return true;
-        return size <= SMALL_VECS * 16; /* so many items at most */
 }
 
 static int ioctl_small(int fd, uint32_t code, void *arg, struct ring *ring)
@@ -724,14 +717,13 @@ static void ring_bell(int fd)
                 ;
 }
 
-static int local_recv(struct ring *ring, int fd, void *arg)
+static int local_recv(struct ring *ring, int fd, struct kdbus_cmd_recv *cmd)
 {
         uint64_t closes = __atomic_load_n(&n_closes, __ATOMIC_RELAXED), offset, size;
-        struct kdbus_cmd_recv cmd;
         int r;
 
-        if (memory_read(&cmd, arg, sizeof(cmd.size)) || cmd.size != sizeof(cmd) ||
-            memory_read(&cmd, arg, sizeof(cmd)) || cmd.flags)
+        if (!memory_claim(cmd, sizeof(*cmd), (uint64_t *)&cmd->return_flags) ||
+            cmd->size != sizeof(*cmd) || cmd->flags)
                 return RING_E_ASK;
         r = ring_receive(ring, fd, &offset, &size);
         if (r == RING_E_BELL)
@@ -744,23 +736,17 @@ static int local_recv(struct ring *ring, int fd, void *arg)
                 offset = ring->map->pool_size;
                 size = 0;
         }
-        cmd.return_flags = 0;
-        cmd.dropped_msgs = 0;
-        cmd.msg = (struct kdbus_msg_info){.offset = offset, .msg_size = size};
-        if (memory_write(arg, &cmd, sizeof(cmd)))
-                return -EFAULT;
+        cmd->dropped_msgs = 0;
+        cmd->msg = (struct kdbus_msg_info){.offset = offset, .msg_size = size};
         return r == RING_E_EMPTY ? -EAGAIN : 0;
 }
 
-static int local_free(struct ring *ring, void *arg)
+static int local_free(struct ring *ring, struct kdbus_cmd_free *cmd)
 {
-        struct kdbus_cmd_free cmd;
-
-        if (memory_read(&cmd, arg, sizeof(cmd.size)) || cmd.size != sizeof(cmd) ||
-            memory_read(&cmd, arg, sizeof(cmd)) || cmd.flags || !ring_free(ring, cmd.offset))
+        if (!memory_claim(cmd, sizeof(*cmd), (uint64_t *)&cmd->return_flags) ||
+            cmd->size != sizeof(*cmd) || cmd->flags || !ring_free(ring, cmd->offset))
                 return RING_E_ASK;
-        cmd.return_flags = 0;
-        return memory_write(arg, &cmd, sizeof(cmd));
+        return 0;
 }
 
 static struct ring *ask_for_ring(int fd, uint64_t cookie)
@@ -799,9 +785,11 @@ int forward_ioctl(int fd, uint32_t code, void *arg)
         if (!ring && (code == KDBUS_CMD_RECV || code == KDBUS_CMD_FREE))
                 ring = ask_for_ring(fd, cookie);
         r = run_local(ring, fd, code, arg);
-        if (r == RING_E_ASK)
-                r = is_small(code, arg) ? ioctl_small(fd, code, arg, ring)
-                                        : ioctl_large(fd, code, arg, ring);
+        if (r == RING_E_ASK) {
+                r = ioctl_small(fd, code, arg, ring);
+                if (r == IOCTL_E_LARGE)
+                        r = ioctl_large(fd, code, arg, ring);
+        }
         ring_put(ring);
         return r;
 }

@@ -64,6 +64,20 @@ int memory_write(void *to, const void *from, size_t n)
 }
 
 /**
+ * memory_claim() - whether a structure can be read and written in place
+ * @result:     a field of it that a command overwrites in any case; zero afterwards
+ */
+bool memory_claim(void *at, size_t n, uint64_t *result)
+{
+        uintptr_t first = (uintptr_t)at / PAGE, last = ((uintptr_t)at + n - 1) / PAGE;
+
+        if (first != last || first == 0 || !writable((uintptr_t)result))
+                return false; /* a page boundary is left to whoever copies */
+        *result = 0;
+        return true;
+}
+
+/**
  * memory_scratch() - memory for one call, without malloc: a signal handler may be calling
  *
  * Return: NULL if there is none.
