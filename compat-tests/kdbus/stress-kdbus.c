@@ -6,7 +6,8 @@
  * Eight programs on one bus, each doing everything in random order: unicasts, broadcasts, calls of
  * both sorts, descriptors, memfds, names, matches. They are killed at random and replaced. Two
  * more watch: from one sender messages must arrive in order and none may be missing that was not
- * counted as lost. At the end nothing may be left in the server: no descriptor, no connection.
+ * counted as lost. At the end nothing may be left in the server: no descriptor, no mapping, no
+ * memory, no connection, no name, and the watchers' pools are as they were.
  */
 
 #include "config.h"
@@ -27,8 +28,9 @@
 #include "compat-tests/kdbus/harness.h"
 #include "compat-tests/kdbus/kit.h"
 
-#define ACTORS 8
-#define SEALS  (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define ACTORS    8
+#define SLACK_KIB 1024
+#define SEALS     (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static const char suffix[] = "stress";
 static double seconds = 3;
@@ -39,10 +41,23 @@ static void die(const char *what)
         exit(1);
 }
 
-static unsigned count_fds(void)
+/* what the server holds */
+struct footprint {
+        uint64_t fds, maps, memory_kib, conns, names;
+};
+
+static FILE *server_file(const char *name)
 {
         char path[64];
-        unsigned n = 0;
+
+        snprintf(path, sizeof(path), "/proc/%s/%s", getenv("KDBUS_SERVER_PID"), name);
+        return fopen(path, "re");
+}
+
+static uint64_t count_fds(void)
+{
+        char path[64];
+        uint64_t n = 0;
         DIR *dir;
 
         snprintf(path, sizeof(path), "/proc/%s/fd", getenv("KDBUS_SERVER_PID"));
@@ -53,6 +68,115 @@ static unsigned count_fds(void)
                 n++;
         closedir(dir);
         return n;
+}
+
+/* pools and rings */
+static uint64_t count_maps(void)
+{
+        FILE *f = server_file("maps");
+        char line[1024];
+        uint64_t n = 0;
+
+        while (f && fgets(line, sizeof(line), f))
+                n += strstr(line, "memfd:kdbus") != NULL;
+        if (f)
+                fclose(f);
+        return n;
+}
+
+static uint64_t memory_kib(void)
+{
+        FILE *f = server_file("status");
+        unsigned long long kib = 0;
+        char line[256];
+
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "RssAnon: %llu", &kib) == 1)
+                        break;
+        if (f)
+                fclose(f);
+        return kib;
+}
+
+static void count_bus(struct conn *c, struct footprint *now)
+{
+        struct kdbus_cmd_list list = {
+                .size = sizeof(list),
+                .flags = KDBUS_LIST_UNIQUE | KDBUS_LIST_NAMES | KDBUS_LIST_QUEUED};
+        struct kdbus_info *info;
+
+        now->conns = now->names = 0;
+        if (run(c->fd, KDBUS_CMD_LIST, &list))
+                die("list");
+        for (uint64_t at = 0; at < list.list_size; at += (info->size + 7) & ~7ULL) {
+                info = (void *)(c->pool + list.offset + at);
+                if (info->size > sizeof(*info))
+                        now->names++;
+                else
+                        now->conns++;
+        }
+        conn_free(c, list.offset);
+}
+
+static void measure(struct conn *c, struct footprint *now)
+{
+        *now = (struct footprint){
+                .fds = count_fds(), .maps = count_maps(), .memory_kib = memory_kib()};
+        count_bus(c, now);
+}
+
+/* memory is the allocator's, which keeps some; a sanitizer keeps nearly all */
+static bool fits(const struct footprint *now, const struct footprint *before)
+{
+        bool judge_memory = !getenv("BUS_WRAPPER");
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+        judge_memory = false;
+#endif
+        return now->fds <= before->fds && now->maps <= before->maps &&
+               now->conns <= before->conns && now->names <= before->names &&
+               (!judge_memory || now->memory_kib <= before->memory_kib + SLACK_KIB);
+}
+
+static void print_footprint(const char *when, const struct footprint *f)
+{
+        printf("%s: %llu descriptors, %llu pools and rings, %llu connections, %llu names, %llu KiB\n",
+               when, (unsigned long long)f->fds, (unsigned long long)f->maps,
+               (unsigned long long)f->conns, (unsigned long long)f->names,
+               (unsigned long long)f->memory_kib);
+}
+
+/* deaths are noticed one by one */
+static bool settles(struct conn *c, const struct footprint *before)
+{
+        struct footprint now;
+
+        for (int i = 0; i < 200; i++) {
+                measure(c, &now);
+                if (fits(&now, before))
+                        break;
+                usleep(10000);
+        }
+        print_footprint("after", &now);
+        return fits(&now, before);
+}
+
+/* a pool that nothing is in takes what one user may send, again and again */
+static bool pool_is_free(struct conn *from, struct conn *to)
+{
+        static char data[POOL_SIZE / 2 / 3 - 4096];
+        struct kdbus_msg *msg;
+        struct build m;
+
+        for (int i = 0; i < 12; i++) {
+                msg_init(&m, to->id, NULL, 0, 1);
+                msg_vec(&m, data, sizeof(data));
+                if (msg_send(from, &m, 0, NULL) || msg_wait(to, 1000, &msg))
+                        return false;
+                if (i % 4)
+                        msg_free(to, msg); /* some stay out */
+        }
+        return true;
 }
 
 /* --- those who act --- */
@@ -193,57 +317,81 @@ static void listen_to(struct conn *c, uint64_t speaker)
         printf("%llu messages in order\n", (unsigned long long)expect - 1);
 }
 
+/* actors come and are killed until the time has passed */
+static void kill_actors(uint64_t end)
+{
+        pid_t actors[ACTORS];
+        unsigned kills = 0;
+
+        for (int i = 0; i < ACTORS; i++)
+                actors[i] = start_actor();
+        while (now_ns() < end) {
+                int i = rand() % ACTORS;
+
+                usleep(rand() % 30000);
+                kill(actors[i], SIGKILL);
+                waitpid(actors[i], NULL, 0);
+                actors[i] = start_actor();
+                kills++;
+        }
+        for (int i = 0; i < ACTORS; i++) {
+                kill(actors[i], SIGKILL);
+                waitpid(actors[i], NULL, 0);
+        }
+        printf("%u killed\n", kills + ACTORS);
+}
+
+static void drain(struct conn *c)
+{
+        struct kdbus_cmd_recv cmd = {.size = sizeof(cmd), .flags = KDBUS_RECV_DROP};
+
+        while (run(c->fd, KDBUS_CMD_RECV, &cmd) == 0)
+                ;
+}
+
+static void stress(struct conn *from, struct conn *to, double duration)
+{
+        uint64_t end = now_ns() + duration * 1e9;
+        pid_t speaker, killer;
+
+        speaker = fork();
+        if (speaker == 0)
+                speak(from, to->id, end);
+        killer = fork();
+        if (killer == 0) {
+                srand(now_ns());
+                kill_actors(end);
+                exit(0);
+        }
+        listen_to(to, from->id);
+        waitpid(killer, NULL, 0);
+        waitpid(speaker, NULL, 0);
+        usleep(500000); /* every death has been noticed */
+        drain(from); /* the actors wrote to whomever they found */
+        drain(to);
+}
+
 int main(int argc, char **argv)
 {
         static const char *const server[] = {KDBUS_SERVE, "@DIR@", NULL};
-        pid_t actors[ACTORS], speaker, killer;
+        struct footprint before;
         struct conn from, to;
-        unsigned before, after, kills = 0;
-        uint64_t end;
         int fd;
 
         harness_enter(argv, server);
         if (argc > 1)
                 seconds = strtod(argv[1], NULL);
         setvbuf(stdout, NULL, _IOLBF, 0);
-        if (bus_make(&fd, suffix, 0) || conn_open(&to, bus_path(suffix, "bus"), 0, NULL))
+        if (bus_make(&fd, suffix, 0) || conn_open(&to, bus_path(suffix, "bus"), 0, NULL) ||
+            conn_open(&from, bus_path(suffix, "bus"), 0, NULL))
                 die("no bus");
-        before = count_fds();
-        if (conn_open(&from, bus_path(suffix, "bus"), 0, NULL))
-                die("no connection");
-        end = now_ns() + seconds * 1e9;
-        speaker = fork();
-        if (speaker == 0)
-                speak(&from, to.id, end);
-        killer = fork();
-        if (killer == 0) {
-                for (int i = 0; i < ACTORS; i++)
-                        actors[i] = start_actor();
-                while (now_ns() < end) {
-                        int i = rand() % ACTORS;
-
-                        usleep(rand() % 30000);
-                        kill(actors[i], SIGKILL);
-                        waitpid(actors[i], NULL, 0);
-                        actors[i] = start_actor();
-                        kills++;
-                }
-                for (int i = 0; i < ACTORS; i++) {
-                        kill(actors[i], SIGKILL);
-                        waitpid(actors[i], NULL, 0);
-                }
-                printf("%u killed\n", kills);
-                _exit(0);
-        }
-        listen_to(&to, from.id);
-        waitpid(killer, NULL, 0);
-        waitpid(speaker, NULL, 0);
-        conn_close(&from);
-        for (int i = 0; i < 200 && (after = count_fds()) > before; i++)
-                usleep(10000);
-        if (after > before) {
-                fprintf(stderr, "stress-kdbus: %u descriptors before, %u after\n", before, after);
-                return 1;
-        }
+        stress(&from, &to, 1); /* what is made once: the watchers' rings, the allocator's arena */
+        measure(&to, &before);
+        print_footprint("before", &before);
+        stress(&from, &to, seconds);
+        if (!settles(&to, &before))
+                die("something is left in the server");
+        if (!pool_is_free(&from, &to))
+                die("something is left in a pool");
         return 0;
 }
