@@ -35,7 +35,11 @@
 
 #define EVENTS_PER_TURN 256
 
-DEFINE_FREEP(struct kuser, kuser_unref)
+static void fclosep(FILE **f)
+{
+        if (*f)
+                fclose(*f);
+}
 
 enum source_kind {
         SOURCE_LISTEN,
@@ -70,7 +74,8 @@ struct channel {
         struct source source;
         struct entry *entry;
         uint64_t id;
-        struct task task;
+        struct task task; /* whose commands come here */
+        pid_t speaker;    /* and who says them: that process, or one that may speak for it */
         struct kuser *user;
         struct waiter *waiter;
         struct install *install;
@@ -494,22 +499,81 @@ static void port_free(struct port *port)
 
 /* --- channels --- */
 
+static int next_fd(struct request *rq)
+{
+        return rq->next_fd < rq->n_fds ? steal_fd(&rq->fds[rq->next_fd++]) : -1;
+}
+
 /* who made the socket pair: the kernel remembers, and the process cannot change it */
-static void identify(struct channel *ch, const struct ucred *cred)
+static bool is_maker(const struct channel *ch, const struct ucred *cred)
 {
         struct ucred maker;
         socklen_t n = sizeof(maker);
+
+        return cred->pid > 0 &&
+               getsockopt(ch->source.fd, SOL_SOCKET, SO_PEERCRED, &maker, &n) == 0 &&
+               maker.pid == cred->pid;
+}
+
+static void identify(struct channel *ch, const struct ucred *cred)
+{
+        socklen_t n = sizeof(int);
         int pidfd = -1;
 
-        ch->task = (struct task)TASK_NULL;
-        if (cred->pid <= 0 || getsockopt(ch->source.fd, SOL_SOCKET, SO_PEERCRED, &maker, &n) < 0 ||
-            maker.pid != cred->pid)
+        if (!is_maker(ch, cred))
                 return;
-        n = sizeof(pidfd);
+        ch->speaker = cred->pid;
         if (getsockopt(ch->source.fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &n) < 0)
                 pidfd = syscall(SYS_pidfd_open, cred->pid, 0);
         if (pidfd >= 0)
                 (void)task_open(&ch->task, cred->pid, pidfd);
+}
+
+static pid_t pid_of(int pidfd)
+{
+        _cleanup_(fclosep) FILE *f = NULL;
+        char path[48], line[128];
+        int pid = -1;
+
+        snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+        f = fopen(path, "re");
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "Pid: %d", &pid) == 1)
+                        break;
+        return pid;
+}
+
+/* what the speaker could make that process do anyway, by debugging it */
+static bool may_speak_for(const struct ucred *cred, const struct task *task, uid_t *uidp)
+{
+        struct kmeta m = {};
+        bool may;
+
+        kmeta_collect(&m, task, 0, KDBUS_ATTACH_CREDS | KDBUS_ATTACH_CAPS);
+        may = (m.have & KDBUS_ATTACH_CREDS) &&
+              (cred->uid == 0 ||
+               (m.uid == cred->uid && m.euid == cred->uid && m.suid == cred->uid &&
+                m.fsuid == cred->uid && (m.have & KDBUS_ATTACH_CAPS) && !m.cap_permitted));
+        *uidp = m.euid;
+        kmeta_deinit(&m);
+        return may;
+}
+
+/* the process that a supervisor speaks for */
+static int identify_other(struct channel *ch, struct request *rq, uid_t *uidp)
+{
+        int pidfd = next_fd(rq), r;
+        pid_t pid = pidfd < 0 ? -1 : pid_of(pidfd);
+
+        if (pid <= 0 || !is_maker(ch, &rq->cred)) {
+                closep(&pidfd);
+                return -EINVAL;
+        }
+        r = task_open(&ch->task, pid, pidfd);
+        if (r)
+                return r;
+        ch->speaker = rq->cred.pid;
+        return may_speak_for(&rq->cred, &ch->task, uidp) ? 0 : -EPERM;
 }
 
 static bool is_seqpacket(int fd)
@@ -523,36 +587,42 @@ static bool is_seqpacket(int fd)
 
 static int channel_new(struct entry *entry, struct request *rq, struct channel **chp)
 {
-        _cleanup_(kuser_unrefp) struct kuser *user = NULL;
+        uid_t uid = rq->cred.uid;
         struct channel *ch;
-        int r;
+        int r = 0;
 
         if (rq->next_fd >= rq->n_fds || !is_seqpacket(rq->fds[rq->next_fd]))
                 return -EINVAL;
-        r = kuser_get(&entry->domain, rq->cred.uid, &user);
-        if (r)
-                return r;
-        if (user->n_channels >= KD_CHANNELS_MAX)
-                return -ENFILE;
         ch = calloc(1, sizeof(*ch));
         if (!ch)
                 return error_origin(-ENOMEM);
         ch->entry = entry;
-        ch->source = (struct source){SOURCE_CHANNEL, steal_fd(&rq->fds[rq->next_fd++])};
-        if (getrandom(&ch->id, sizeof(ch->id), 0) != sizeof(ch->id) || watch(entry, &ch->source))
-                goto fail;
-        HASH_ADD(hh, entry->channels, id, sizeof(ch->id), ch);
-        if (!ch->hh.tbl)
-                goto fail;
-        identify(ch, &rq->cred);
-        ch->user = steal(&user);
+        ch->source = (struct source){SOURCE_CHANNEL, next_fd(rq)};
+        ch->task = (struct task)TASK_NULL;
+        if (rq->head.flags & KDP_BEHALF)
+                r = identify_other(ch, rq, &uid);
+        else
+                identify(ch, &rq->cred);
+        r = r ?: kuser_get(&entry->domain, uid, &ch->user);
+        if (!r && ch->user->n_channels >= KD_CHANNELS_MAX)
+                r = -ENFILE;
+        if (!r && (getrandom(&ch->id, sizeof(ch->id), 0) != sizeof(ch->id) ||
+                   watch(entry, &ch->source)))
+                r = error_origin(-ENOMEM);
+        if (!r)
+                HASH_ADD(hh, entry->channels, id, sizeof(ch->id), ch);
+        if (!r && !ch->hh.tbl)
+                r = error_origin(-ENOMEM);
+        if (r) {
+                close(ch->source.fd);
+                task_close(&ch->task);
+                kuser_unref(ch->user);
+                free(ch);
+                return r;
+        }
         ch->user->n_channels++;
         *chp = ch;
         return 0;
-fail:
-        close(ch->source.fd);
-        free(ch);
-        return error_origin(-ENOMEM);
 }
 
 static void channel_free(struct channel *ch)
@@ -590,7 +660,7 @@ static bool channel_fits(const struct channel *ch, const struct request *rq)
                 return false;
         if (ch->task.proc_fd < 0)
                 return true; /* nothing is vouched for but what each request carries */
-        return ch->task.pid == rq->cred.pid; /* its name is a secret of that process's */
+        return ch->speaker == rq->cred.pid; /* its name is a secret of that process's */
 }
 
 /* --- requests --- */
@@ -660,11 +730,6 @@ static int receive(struct port *port, struct request *rq)
                 return -1;
         }
         return 1;
-}
-
-static int next_fd(struct request *rq)
-{
-        return rq->next_fd < rq->n_fds ? steal_fd(&rq->fds[rq->next_fd++]) : -1;
 }
 
 /* cut the body into the structures it holds */
@@ -766,6 +831,20 @@ static void run_ioctl(struct port *port, struct channel *ch, struct request *rq)
         closep(&c.cancel_fd);
 }
 
+/* who connected may have done so for another */
+static int charge_opener(struct port *port, struct channel *ch)
+{
+        if (port->user == ch->user)
+                return 0;
+        if (ch->user->n_handles >= KD_HANDLES_MAX)
+                return -ENFILE;
+        port->user->n_handles--;
+        kuser_unref(port->user);
+        port->user = kuser_ref(ch->user);
+        port->user->n_handles++;
+        return 0;
+}
+
 static int open_node(struct port *port, struct channel *ch, struct request *rq)
 {
         _cleanup_(closep) int fd = next_fd(rq);
@@ -775,6 +854,9 @@ static int open_node(struct port *port, struct channel *ch, struct request *rq)
 
         if (port->opened || fd < 0)
                 return -EINVAL;
+        r = charge_opener(port, ch);
+        if (r)
+                return r;
         r = node_find(&port->entry->domain.tree, fd, &node);
         if (r)
                 return r;

@@ -18,8 +18,11 @@
  *                RECV and FREE are so common that they ask nobody: struct kdp_ring, in memory that
  *                both sides share, says what waits in the pool, and what was freed. It is an
  *                offer: whoever does not ask for it (KDP_RING) sends requests.
+ *                A supervisor says the same on behalf of programs that have not the library: with
+ *                its new channel comes a pidfd of the process that it speaks for (KDP_BEHALF).
  * Trust          The daemon believes none of it. Numbers of processes, users and groups are the
- *                kernel's (SCM_CREDENTIALS, SO_PEERPIDFD).
+ *                kernel's (SCM_CREDENTIALS, SO_PEERPIDFD). Root speaks for everybody; a user for
+ *                processes that are entirely that user's and have no capabilities.
  */
 
 #include <stdint.h>
@@ -48,6 +51,7 @@ enum kdp_flags {
         KDP_FAULT        = 1 << 3, /* request: the payload could not be read */
         KDP_BAD_CMD      = 1 << 4, /* request: the structure could not be read */
         KDP_BAD_MSG      = 1 << 5, /* request: the message could not be read */
+        KDP_BEHALF       = 1 << 7, /* request: with a new channel, the next fd is a pidfd */
         KDP_DRAIN        = 1 << 8, /* reply: take one byte off the handle */
         KDP_NUMBERS      = 1 << 9, /* reply: say which numbers the fds got */
         KDP_STALE        = 1 << 10, /* reply: not this process's channel; make a new one */
