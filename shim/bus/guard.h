@@ -8,25 +8,36 @@
  *                rules, policies, the set of clients.
  * Promise        Any number of readers, each in a slot of its own, or one writer. A reader
  *                touches only the cache line of its slot, so reading costs the same with one
- *                thread and with sixty-four.
+ *                thread and with sixty-four. Nobody waits for somebody who came later.
  * How            A mutex per slot. A reader locks its own; a writer locks all, in order. A
  *                worker reads in its own slot for a batch of messages and lets go before it
- *                waits, drains or writes.
+ *                waits, drains or writes. A writer says in each slot that it is wanted, and a
+ *                reader that sees this gets in line behind it: a mutex alone goes to whoever is
+ *                awake, again and again to a worker that some client keeps busy.
  * Not promised   Upgrading: whoever reads must let go before it writes.
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define GUARD_MAX_SLOTS 64
 
 struct guard_slot {
         _Alignas(64) pthread_mutex_t lock;
+        _Atomic bool wanted; /* by a writer: a hint, nothing is read because of it */
 };
 
 struct guard {
         struct guard_slot slot[GUARD_MAX_SLOTS];
         unsigned int n; /* slots in use; set before any thread starts */
+
+        struct { /* writers, and readers that found one there; taken before any slot */
+                pthread_mutex_t lock;
+                pthread_cond_t moved;
+                uint64_t next, serving; /* tickets */
+        } queue;
 };
 
 void guard_init(struct guard *guard, unsigned int n);
