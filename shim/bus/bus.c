@@ -13,6 +13,7 @@
 #undef uthash_nonfatal_oom
 #define uthash_nonfatal_oom(elt) ((elt)->oom = true)
 
+#include "bus-core/util/decimal.h"
 #include "shim/bus/activate.h"
 #include "shim/bus/bus.h"
 #include "shim/bus/container.h"
@@ -340,8 +341,8 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
         client_set_limits(client, steal(&set));
         peer_init(&client->peer, atomic_fetch_add(&bus->next_id, 1), user->account, &limits,
                   client_free);
-        client->name_len = snprintf(client->name, sizeof(client->name), ":1.%" PRIu64,
-                                    client->peer.id);
+        memcpy(client->name, ":1.", 3);
+        client->name_len = 3 + decimal(client->name + 3, client->peer.id);
         name_owner_init(&client->names, client->peer.id);
         match_owner_init(&client->rules);
         CDS_INIT_LIST_HEAD(&client->waits);

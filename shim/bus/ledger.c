@@ -12,6 +12,7 @@
 #undef uthash_nonfatal_oom
 #define uthash_nonfatal_oom(elt) ((elt)->oom = true)
 
+#include "bus-core/util/decimal.h"
 #include "shim/bus/creds.h"
 #include "shim/bus/ledger.h"
 #include "shim/bus/poller.h"
@@ -171,14 +172,14 @@ void ledger_enter(struct ledger *ledger, const struct creds *creds,
 {
         char name[32];
 
-        snprintf(name, sizeof(name), "%d", (int)creds->pid);
+        decimal(name, creds->pid > 0 ? creds->pid : 0);
         entries[LEDGER_PROCESSES] = find(&ledger->book[LEDGER_PROCESSES], name);
         look_at_process(entries[LEDGER_PROCESSES], creds);
         entries[LEDGER_UNITS] = find(&ledger->book[LEDGER_UNITS], entries[LEDGER_PROCESSES]->unit);
         if (creds->has_uid)
-                snprintf(name, sizeof(name), "%u", (unsigned)creds->uid);
+                decimal(name, creds->uid);
         else
-                snprintf(name, sizeof(name), "anonymous");
+                strcpy(name, "anonymous");
         entries[LEDGER_USERS] = find(&ledger->book[LEDGER_USERS], name);
         for (size_t i = 0; i < LEDGER_N; i++)
                 add_client(&ledger->book[i], entries[i]);

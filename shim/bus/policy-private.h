@@ -34,6 +34,7 @@ struct policy {
         struct policy_file *files; /* what rules name as their origin */
 
         struct policy_rule **sorted; /* by context, id, place; from policy_seal() on */
+        bool asks_console;           /* some rule does; from policy_seal() on */
 
         struct {
                 pthread_mutex_t lock;

@@ -202,6 +202,8 @@ int policy_seal(struct policy *policy)
                 memcpy(policy->sorted, policy->rules, policy->n_rules * sizeof(*policy->sorted));
                 qsort(policy->sorted, policy->n_rules, sizeof(*policy->sorted), rule_compare);
         }
+        policy->asks_console = policy_run(policy, POLICY_AT_CONSOLE, 0).n > 0 ||
+                               policy_run(policy, POLICY_AT_CONSOLE, 1).n > 0;
         return 0;
 }
 
@@ -258,8 +260,7 @@ struct policy_run policy_run(const struct policy *policy, enum policy_context co
  */
 bool policy_asks_console(const struct policy *policy)
 {
-        return policy_run(policy, POLICY_AT_CONSOLE, 0).n > 0 ||
-               policy_run(policy, POLICY_AT_CONSOLE, 1).n > 0;
+        return policy->asks_console;
 }
 
 static bool connect_matches(const struct policy_rule *rule, const struct policy_creds *creds)

@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,16 +97,21 @@ static bool hex_decode(char *out, size_t *out_n, struct text hex)
         return true;
 }
 
-_printf_(2, 3) static void answer(struct reply *reply, const char *format, ...)
+static void answer(struct reply *reply, const char *text)
 {
-        va_list args;
-        int n;
+        size_t n = MIN(strlen(text), reply->size - reply->n);
 
-        va_start(args, format);
-        n = vsnprintf(reply->buf + reply->n, reply->size - reply->n, format, args);
-        va_end(args);
-        if (n > 0)
-                reply->n = MIN(reply->n + n, reply->size);
+        memcpy(reply->buf + reply->n, text, n);
+        reply->n += n;
+}
+
+/* answer_line() - words with nothing between them, and the end of the line */
+static void answer_line(struct reply *reply, const char *a, const char *b, const char *c)
+{
+        answer(reply, a);
+        answer(reply, b);
+        answer(reply, c);
+        answer(reply, "\r\n");
 }
 
 /* --- arrows ------------------------------------------------------------------------------- */
@@ -122,9 +126,12 @@ static int drop(struct auth *auth, const char *reason)
 static int reject(struct auth *auth, struct reply *reply)
 {
         answer(reply, "REJECTED");
-        for (size_t i = 0; i < ARRAY_SIZE(mechanisms); i++)
-                if (auth->config.mechanisms & mechanisms[i].bit)
-                        answer(reply, " %s", mechanisms[i].name);
+        for (size_t i = 0; i < ARRAY_SIZE(mechanisms); i++) {
+                if (!(auth->config.mechanisms & mechanisms[i].bit))
+                        continue;
+                answer(reply, " ");
+                answer(reply, mechanisms[i].name);
+        }
         answer(reply, "\r\n");
 
         auth->state = AUTH_WAIT_AUTH;
@@ -141,14 +148,14 @@ static int accept_as(struct auth *auth, struct reply *reply, bool has_uid, uid_t
         auth->state = AUTH_WAIT_BEGIN;
         auth->has_uid = has_uid;
         auth->uid = uid;
-        answer(reply, "OK %s\r\n", auth->config.guid);
+        answer_line(reply, "OK ", auth->config.guid, "");
         return 0;
 }
 
 /* refuse() - a command that is out of place; the state stays */
 static int refuse(struct reply *reply, const char *text)
 {
-        answer(reply, "ERROR \"%s\"\r\n", text);
+        answer_line(reply, "ERROR \"", text, "\"");
         return 0;
 }
 
@@ -194,9 +201,14 @@ static int try_anonymous(struct auth *auth, struct reply *reply, struct text dat
 
 static void answer_hex(struct reply *reply, const char *s)
 {
+        static const char digits[] = "0123456789abcdef";
+
         answer(reply, "DATA ");
-        for (; *s; s++)
-                answer(reply, "%02x", (uint8_t)*s);
+        for (; *s; s++) {
+                const char hex[] = {digits[(uint8_t)*s >> 4], digits[(uint8_t)*s & 0xf], 0};
+
+                answer(reply, hex);
+        }
         answer(reply, "\r\n");
 }
 

@@ -73,14 +73,11 @@ static void put_u32(struct writer *w, uint32_t v)
         put(w, &v, 4);
 }
 
-/* put_text() - text and NUL; where the text is not UTF-8, question marks */
-static void put_text(struct writer *w, const char *s, size_t n)
+/* copy_text() - text and NUL; where the text is not UTF-8, question marks */
+static void copy_text(uint8_t *p, const char *s, size_t n)
 {
-        uint8_t *p = reserve(w, n + 1);
         int bad;
 
-        if (!p)
-                return;
         memcpy(p, s, n);
         p[n] = 0;
         bad = bytes_text(p, n);
@@ -89,18 +86,38 @@ static void put_text(struct writer *w, const char *s, size_t n)
                         p[i] = '?';
 }
 
+static void put_text(struct writer *w, const char *s, size_t n)
+{
+        uint8_t *p = reserve(w, n + 1);
+
+        if (p)
+                copy_text(p, s, n);
+}
+
 /* --- header ------------------------------------------------------------------------------- */
+
+/* clear() - as new; frames and signature are set before they are read */
+static void clear(struct writer *w)
+{
+        w->buf = NULL;
+        w->n = w->size = w->body = w->sig_n = 0;
+        w->error = 0;
+        w->depth = 0;
+        w->frames[0] = (struct writer_frame){0};
+}
 
 void writer_init(struct writer *w, uint8_t type, uint8_t flags, uint32_t serial)
 {
         const uint8_t fixed[8] = {bytes_native(), type, flags, 1};
         const uint32_t rest[2] = {serial, 0};
 
-        *w = WRITER_NULL;
-        w->h.endian = bytes_native();
-        w->h.type = type;
-        w->h.flags = flags;
-        w->h.serial = serial;
+        clear(w);
+        w->h = (struct header){
+                .endian = bytes_native(),
+                .type = type,
+                .flags = flags,
+                .serial = serial,
+        };
         put(w, fixed, sizeof(fixed));
         put(w, rest, sizeof(rest));
 }
@@ -108,23 +125,32 @@ void writer_init(struct writer *w, uint8_t type, uint8_t flags, uint32_t serial)
 void writer_deinit(struct writer *w)
 {
         free(w->buf);
-        *w = WRITER_NULL;
+        clear(w);
 }
 
-static void begin_field(struct writer *w, uint8_t code)
+/* begin_field() - padding and head of a field, and room for @n more bytes, or NULL */
+static uint8_t *begin_field(struct writer *w, uint8_t code, size_t n)
 {
         const uint8_t head[4] = {code, 1, (uint8_t)header_field_types[code], 0};
+        size_t pad = -w->n & 7;
+        uint8_t *p;
 
         if (w->body)
                 fail(w, -EINVAL);
-        align(w, 8);
-        put(w, head, sizeof(head));
+        p = reserve(w, pad + sizeof(head) + n);
+        if (!p)
+                return NULL;
+        memset(p, 0, pad);
+        memcpy(p + pad, head, sizeof(head));
+        return p + pad + sizeof(head);
 }
 
 void writer_field_n(struct writer *w, uint8_t code, const char *text, size_t n)
 {
         struct span *span = header_span(&w->h, code);
-        uint8_t len = n;
+        size_t size = code == FIELD_SIGNATURE ? 1 : 4; /* of the length */
+        uint32_t len = n;
+        uint8_t *p;
 
         if (!text)
                 return;
@@ -132,13 +158,15 @@ void writer_field_n(struct writer *w, uint8_t code, const char *text, size_t n)
                 fail(w, -EINVAL);
                 return;
         }
-        begin_field(w, code);
-        if (code == FIELD_SIGNATURE)
-                put(w, &len, 1);
+        p = begin_field(w, code, size + n + 1);
+        if (!p)
+                return;
+        if (size == 1)
+                *p = len;
         else
-                put_u32(w, n);
-        *span = (struct span){w->n, n};
-        put_text(w, text, n);
+                memcpy(p, &len, size);
+        *span = (struct span){w->n - n - 1, n};
+        copy_text(p + size, text, n);
 }
 
 void writer_field(struct writer *w, uint8_t code, const char *text)
@@ -149,6 +177,8 @@ void writer_field(struct writer *w, uint8_t code, const char *text)
 
 void writer_field_u32(struct writer *w, uint8_t code, uint32_t v)
 {
+        uint8_t *p;
+
         if (!v)
                 return;
         if (code == FIELD_REPLY_SERIAL)
@@ -159,8 +189,9 @@ void writer_field_u32(struct writer *w, uint8_t code, uint32_t v)
                 fail(w, -EINVAL);
         if (w->error)
                 return;
-        begin_field(w, code);
-        put_u32(w, v);
+        p = begin_field(w, code, sizeof(v));
+        if (p)
+                memcpy(p, &v, sizeof(v));
 }
 
 void writer_body(struct writer *w, const char *signature)
