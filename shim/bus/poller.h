@@ -88,7 +88,10 @@ int watch_start(struct watch *watch, struct poller *poller, int fd, uint32_t eve
  */
 void watch_change(struct watch *watch, uint32_t clear, uint32_t set);
 
-/* watch_stop() - poller's thread only, and not from inside the call of another watch's fn */
+/*
+ * watch_stop() - poller's thread only, and not from inside the call of another watch's fn, unless it
+ * was started there
+ */
 void watch_stop(struct watch *watch);
 
 /* timer_set() - in @usec from now; replaces an earlier setting */

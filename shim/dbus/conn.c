@@ -704,5 +704,7 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
         r = conn_start(conn, turn, poller);
         if (r)
                 conn_end(conn, turn, "it could not be served");
+        else
+                conn_readable(conn, turn); /* who connects has something to say, most often already */
         return error_fold(r);
 }
