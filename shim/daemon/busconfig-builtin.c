@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <string.h>
+
 #include "shim/daemon/busconfig.h"
 
 /*
@@ -37,6 +39,23 @@
         DRIVER("org.freedesktop.DBus.Debug.Stats")                                                 \
         DRIVER("org.freedesktop.systemd1.Activator")                                               \
         "</policy>"
+
+/* Root may own and call it, all may look at it: part of what its own file says. */
+#define LOGIN_POLICY(name)                                                                         \
+        "<busconfig>"                                                                              \
+        "<policy user='root'>"                                                                     \
+        "<allow own='" name "'/>"                                                                  \
+        "<allow send_destination='" name "'/>"                                                     \
+        "</policy>"                                                                                \
+        "<policy context='default'>"                                                               \
+        LOOK(name, "org.freedesktop.DBus.Introspectable", "Introspect")                            \
+        LOOK(name, "org.freedesktop.DBus.Peer", "Ping")                                            \
+        LOOK(name, "org.freedesktop.DBus.Properties", "Get")                                       \
+        LOOK(name, "org.freedesktop.DBus.Properties", "GetAll")                                    \
+        "</policy>"                                                                                \
+        "</busconfig>"
+#define LOOK(name, interface, member)                                                              \
+        "<allow send_destination='" name "' send_interface='" interface "' send_member='" member "'/>"
 
 #define SESSION_POLICY                                                                             \
         "<policy context='default'>"                                                               \
@@ -99,4 +118,23 @@ const char *busconfig_builtin(bool system)
                 "</busconfig>";
 
         return system ? system_text : session_text;
+}
+
+/**
+ * busconfig_stand_in() - what holds in the place of a broken file without which nobody could log in
+ * @path:       of that file
+ *
+ * Without the rules of systemd or logind neither has its name, and a login waits for them in vain.
+ *
+ * Return:      the text of a file, or NULL: nobody needs that one so much.
+ */
+const char *busconfig_stand_in(const char *path)
+{
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+        if (strcmp(name, "org.freedesktop.systemd1.conf") == 0)
+                return LOGIN_POLICY("org.freedesktop.systemd1");
+        if (strcmp(name, "org.freedesktop.login1.conf") == 0)
+                return LOGIN_POLICY("org.freedesktop.login1");
+        return NULL;
 }

@@ -782,10 +782,25 @@ static bool is_circular(const struct reader *rd)
         return false;
 }
 
+/* what holds in the place of a file that is broken, or empty, though a login needs it; or NULL */
+static const char *stand_in(const struct reader *rd)
+{
+        return rd->flags & BUSCONFIG_LENIENT && !rd->is_null ? busconfig_stand_in(rd->path) : NULL;
+}
+
+static int warn_of_stand_in(struct reader *rd)
+{
+        struct busconfig *config = rd->config;
+
+        return error_fold(busconfig_note_add(&config->warnings, &config->n_warnings, rd->path, 0,
+                          "what is built in holds in its place, so that people can log in"));
+}
+
 /* an empty file, or a link to /dev/null, is how one hides a file of the distribution */
 static int read_file(struct reader *rd, bool may_be_empty)
 {
         _cleanup_(freep) char *data = NULL;
+        const char *text;
         size_t n = 0;
         int r;
 
@@ -796,12 +811,19 @@ static int read_file(struct reader *rd, bool may_be_empty)
                 return r;
         if (is_circular(rd))
                 return refuse(rd, "includes itself");
-        if (n || !may_be_empty)
-                r = parse(rd, data, n);
-        else if (!rd->is_null)
+        text = data;
+        if (!n && may_be_empty && !rd->is_null) {
                 r = warn(rd, "the file is empty");
+                if (!r && stand_in(rd)) {
+                        r = warn_of_stand_in(rd);
+                        text = stand_in(rd);
+                        n = strlen(text);
+                }
+        }
+        if (!r && (n || !may_be_empty))
+                r = parse(rd, text, n);
         if (!r && rd->parent && (rd->flags & BUSCONFIG_KEEP))
-                r = busconfig_add_text(rd->config, rd->path, data, n);
+                r = busconfig_add_text(rd->config, rd->path, text, n);
         return r;
 }
 
@@ -853,6 +875,22 @@ static int leave_out(struct reader *rd, struct reader *child, bool silent)
         if (!r && !silent)
                 r = add_skipped(rd, child);
         return error_fold(r);
+}
+
+/* a file is bad, but nobody could log in without it */
+static int include_stand_in(struct reader *rd, struct reader *bad)
+{
+        _cleanup_(reader_deinit) struct reader child = { 0 };
+        int r;
+
+        r = add_skipped(rd, bad);
+        if (!r)
+                r = reader_init(&child, rd, bad->path);
+        if (!r)
+                r = warn_of_stand_in(&child);
+        if (!r)
+                r = parse(&child, stand_in(bad), strlen(stand_in(bad)));
+        return r ? error_fold(r) : error_fold(busconfig_merge(rd->config, child.config));
 }
 
 /* a file is bad now, but was good: it stays as it was. BUSCONFIG_E_* if it was not. */
@@ -910,6 +948,8 @@ static int include_file(struct reader *rd, const char *path, bool ignore_missing
                 if (r <= 0)
                         return r;
         }
+        if (quarantine && stand_in(&child))
+                return error_fold(include_stand_in(rd, &child));
         if (quarantine)
                 return leave_out(rd, &child, false);
         return add_includer(rd) < 0 ? error_origin(-ENOMEM) : r;

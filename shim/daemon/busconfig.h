@@ -105,7 +105,8 @@ enum { /* foreseen outcomes */
 };
 
 enum {
-        BUSCONFIG_LENIENT = 1 << 0, /* a bad <include>d file is left out like one in a directory */
+        BUSCONFIG_LENIENT = 1 << 0, /* a bad <include>d file is left out like one in a directory, and
+                                       one that a login needs has a stand-in */
         BUSCONFIG_KEEP = 1 << 2,    /* keep the text of files, for busconfig_read_again() */
         BUSCONFIG_ALONE = 1 << 1,   /* no other file is read, and no user database asked */
 };
@@ -121,6 +122,7 @@ DEFINE_FREEP(struct busconfig, busconfig_free)
 void busconfig_note_deinit(struct busconfig_note *note);
 
 const char *busconfig_builtin(bool system);
+const char *busconfig_stand_in(const char *path);
 
 typedef void busconfig_change_fn(void *arg, const char *text);
 int busconfig_diff(const struct busconfig *from, const struct busconfig *to,

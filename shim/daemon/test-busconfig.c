@@ -723,6 +723,44 @@ START_TEST(a_bad_included_file_is_fatal_unless_reading_is_lenient)
 }
 END_TEST
 
+static const struct {
+        const char *name;
+        const char *text;
+        bool stands_in; /* leniently */
+} needed[] = {
+        { "org.freedesktop.login1", "<x", true },
+        { "org.freedesktop.systemd1", "<x", true },
+        { "org.freedesktop.login1", "", true },
+        { "org.freedesktop.login1", PART(""), false },
+        { "org.freedesktop.hostname1", "<x", false },
+};
+
+static bool may_own(uid_t uid, const char *name)
+{
+        _cleanup_(policy_list_unrefp) struct policy_list *list = NULL;
+        const struct policy_creds creds = { .uid = uid };
+        struct policy_verdict verdict;
+
+        ck_assert_int_eq(policy_list_new(&list, config->policy, &creds), 0);
+        return policy_can_own(list, policy_text(name), &verdict);
+}
+
+START_TEST(a_broken_file_that_a_login_needs_has_a_stand_in)
+{
+        char name[100];
+
+        put("root.conf", BUS("<includedir>d</includedir>"));
+        put("d/.keep", "");
+        snprintf(name, sizeof(name), "d/%s.conf", needed[_i].name);
+        put(name, needed[_i].text);
+        ck_assert_int_eq(read_it(BUSCONFIG_LENIENT), 0);
+        ck_assert(may_own(0, needed[_i].name) == needed[_i].stands_in);
+        ck_assert(!may_own(1000, needed[_i].name));
+        ck_assert_int_eq(read_it(0), 0);
+        ck_assert(!may_own(0, needed[_i].name));
+}
+END_TEST
+
 START_TEST(the_complaint_on_an_included_file_names_both_files)
 {
         char text[200];
@@ -906,6 +944,8 @@ int main(void)
         tcase_add_loop_test(tcase, a_bad_included_file_is_fatal_unless_reading_is_lenient, 0,
                             N(includes));
         tcase_add_test(tcase, the_complaint_on_an_included_file_names_both_files);
+        tcase_add_loop_test(tcase, a_broken_file_that_a_login_needs_has_a_stand_in, 0,
+                            ARRAY_SIZE(needed));
         tcase_add_test(tcase, files_may_include_each_other_hundreds_deep);
         tcase_add_test(tcase, a_missing_root_file_is_told_from_a_bad_one);
         tcase_add_test(tcase, alone_means_that_nothing_else_is_read);
