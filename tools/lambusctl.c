@@ -27,6 +27,7 @@ static const struct {
         { "compare", verb_compare, "replay on two buses and show where they differ" },
         { "conformance", verb_conformance, "ask a bus daemon what dbus-daemon's answers are known to" },
         { "check-migration", verb_check_migration, "what would be different on this machine" },
+        { "switch", verb_switch, "make lambus this machine's bus, and back" },
         { "check-config", verb_check_config, "what the daemon makes of a configuration" },
         { "why", verb_why, "may it be sent, and which rule says so" },
         { "kdbus-run", verb_kdbus_run, "run a program that was written for kdbus" },

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <glob.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,18 +23,21 @@
 #include "bus-core/util/error.h"
 #include "shim/bus/service-file.h"
 #include "shim/daemon/busconfig.h"
+#include "tools/migration.h"
 #include "tools/verb.h"
 
 #define PATH_SIZE 4096
 
 enum severity {
+        BLOCKS,  /* lambus would not be the bus, or not a safe one */
         DIFFERS, /* something will behave otherwise */
         BROKEN,  /* something does not work today, either */
         LOOKED,  /* what was looked at, and is fine */
 };
 
-static const char *const severity_names[] = { "differs", "broken", "looked" };
+static const char *const severity_names[] = { "blocks", "differs", "broken", "looked" };
 static const char *const severity_titles[] = {
+        "Do not switch before this is mended",
         "Will behave differently under lambus",
         "Broken already",
         "Looked at",
@@ -42,7 +46,7 @@ static const char *const severity_titles[] = {
 struct migration {
         json_t *findings;
         const char *bus;  /* "system" or "session", what is being looked at */
-        unsigned int n[3];
+        unsigned int n[4];
         bool json;
         const char *config; /* instead of the installed one; NULL: that */
 };
@@ -232,19 +236,53 @@ static int check_config(struct migration *m, const char *path)
 
 /* ---- units ---- */
 
+/* Does a drop-in say which program is to be started? What comes by an alias has all its drop-ins. */
+static bool sets_program(const char *path)
+{
+        FILE *f = fopen(path, "re");
+        char line[4096];
+        bool found = false;
+
+        while (f && !found && fgets(line, sizeof(line), f))
+                found = !strncmp(line, "ExecStart=/", 11) || !strncmp(line, "ExecStart=-/", 12) ||
+                        !strncmp(line, "ExecStart=@/", 12);
+        if (f)
+                fclose(f);
+        return found;
+}
+
+static void check_programs(struct migration *m, const char *dir)
+{
+        char pattern[PATH_SIZE + 8];
+        glob_t files;
+
+        snprintf(pattern, sizeof(pattern), "%s/*.conf", dir);
+        if (glob(pattern, 0, NULL, &files))
+                return;
+        for (size_t i = 0; i < files.gl_pathc; i++)
+                if (sets_program(files.gl_pathv[i]))
+                        find(m, BLOCKS, files.gl_pathv[i], "remove ExecStart= from it",
+                             "starts a program of its own as dbus.service, whatever that is");
+        globfree(&files);
+}
+
 static void check_dropins(struct migration *m)
 {
-        static const char *const dirs[] = {
-                "/etc/systemd/system/dbus.service.d", "/etc/systemd/system/dbus-broker.service.d",
-                "/etc/systemd/user/dbus.service.d", "/etc/systemd/user/dbus-broker.service.d",
-                "/etc/systemd/system/dbus.socket.d", "/etc/systemd/user/dbus.socket.d",
+        static const char *const names[] = {
+                "dbus.service.d", "dbus-broker.service.d", "dbus.socket.d",
         };
+        const char *scope = !strcmp(m->bus, "system") ? "system" : "user";
+        char dir[128];
 
-        for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
-                if (exists(dirs[i], "."))
-                        find(m, DIFFERS, dirs[i],
-                             "see that they still make sense: an ExecStart would start the old bus",
-                             "the bus's unit has settings of this machine's own");
+        for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+                snprintf(dir, sizeof(dir), "/etc/systemd/%s/%s", scope, names[i]);
+                if (!exists(dir, "."))
+                        continue;
+                find(m, DIFFERS, dir, "see that they still make sense",
+                     "the bus's unit has settings of this machine's own");
+                if (!i)
+                        check_programs(m, dir);
+        }
 }
 
 /* ---- the bus that runs ---- */
@@ -300,7 +338,7 @@ static void check_mediation(struct migration *m)
 
 #ifndef HAVE_SELINUX
         if (selinux)
-                find(m, DIFFERS, "/sys/fs/selinux", "build lambus --with-selinux",
+                find(m, BLOCKS, "/sys/fs/selinux", "build lambus --with-selinux",
                      "SELinux is on, and this lambus cannot ask it");
 #endif
 #ifndef HAVE_APPARMOR
@@ -343,8 +381,8 @@ static void tell_severity(const struct migration *m, enum severity severity)
 static int tell(const struct migration *m)
 {
         if (m->json) {
-                json_t *root = json_pack("{s:i, s:i, s:i, s:O}", "version", 1, "differs",
-                                         m->n[DIFFERS], "broken", m->n[BROKEN], "findings",
+                json_t *root = json_pack("{s:i, s:i, s:i, s:i, s:O}", "version", 1, "blocks",
+                                         m->n[BLOCKS], "differs", m->n[DIFFERS], "broken", m->n[BROKEN], "findings",
                                          m->findings);
 
                 if (!root || json_dumpf(root, stdout, JSON_INDENT(2)))
@@ -352,7 +390,7 @@ static int tell(const struct migration *m)
                 putchar('\n');
                 json_decref(root);
         } else {
-                for (int i = DIFFERS; i <= LOOKED; i++)
+                for (int i = BLOCKS; i <= LOOKED; i++)
                         tell_severity(m, (enum severity)i);
                 if (m->n[DIFFERS])
                         printf("%u things would behave differently; %u are broken today.\n",
@@ -362,7 +400,7 @@ static int tell(const struct migration *m)
                                "What your programs would notice: lambusctl record, then compare.\n",
                                m->n[BROKEN]);
         }
-        return m->n[DIFFERS] ? VERB_FOUND : VERB_OK;
+        return m->n[DIFFERS] || m->n[BLOCKS] ? VERB_FOUND : VERB_OK;
 }
 
 /* ---- the verb ---- */
@@ -392,11 +430,24 @@ static const struct option options[] = {
 static int check_bus(struct migration *m, bool system)
 {
         m->bus = system ? "system" : "session";
-        check_running(m, system);
+        check_dropins(m);
         if (m->config)
                 return check_config(m, m->config);
         return check_config(m, system ? DBUS_DATADIR "/dbus-1/system.conf"
                                       : DBUS_DATADIR "/dbus-1/session.conf");
+}
+
+json_t *migration_look(bool system)
+{
+        struct migration m = { .findings = json_array() };
+
+        if (!m.findings || check_bus(&m, system)) {
+                json_decref(m.findings);
+                return NULL;
+        }
+        m.bus = "both";
+        check_mediation(&m);
+        return m.findings;
 }
 
 static int run(struct migration *m, bool system, bool session)
@@ -405,12 +456,15 @@ static int run(struct migration *m, bool system, bool session)
 
         if (!m->findings)
                 return verb_fail("%s", strerror(ENOMEM));
-        if (system)
+        if (system) {
                 r = check_bus(m, true);
-        if (!r && session)
+                check_running(m, true);
+        }
+        if (!r && session) {
                 r = check_bus(m, false);
+                check_running(m, false);
+        }
         m->bus = "both";
-        check_dropins(m);
         check_mediation(m);
         return r ? verb_fail("%s", strerror(-r)) : tell(m);
 }

@@ -30,6 +30,7 @@ int verb_conformance(int argc, char **argv);
 int verb_check_migration(int argc, char **argv);
 int verb_check_config(int argc, char **argv);
 int verb_why(int argc, char **argv);
+int verb_switch(int argc, char **argv);
 int verb_kdbus_run(int argc, char **argv);
 
 /* verb_fail() - say what went wrong, in the manner of all tools; returns VERB_FAILED */
