@@ -97,11 +97,11 @@ static const char *const odd[] = {
         "{}",
         "[]",
         "{\"org.lambus.Version\": 1}",
-        "{\"org.lambus.Version\": 1, \"org.lambus.Connections\": [[], 5, [1, 2, 3, 4, 5]],"
-        " \"org.lambus.Messages\": {}, \"org.lambus.Limits\": \"x\", \"org.lambus.Log\": [7],"
-        " \"org.lambus.Configuration\": 3, \"org.lambus.Total\": []}",
-        "{\"org.bus1.DBus.Debug.Stats.PeerAccounting\": [[], 1],"
-        " \"org.bus1.DBus.Debug.Stats.UserAccounting\": [[0, [[\"x\", 1, 0], 3]], 4]}",
+        ("{\"org.lambus.Version\": 1, \"org.lambus.Connections\": [[], 5, [1, 2, 3, 4, 5]],"
+         " \"org.lambus.Messages\": {}, \"org.lambus.Limits\": \"x\", \"org.lambus.Log\": [7],"
+         " \"org.lambus.Configuration\": 3, \"org.lambus.Total\": []}"),
+        ("{\"org.bus1.DBus.Debug.Stats.PeerAccounting\": [[], 1],"
+         " \"org.bus1.DBus.Debug.Stats.UserAccounting\": [[0, [[\"x\", 1, 0], 3]], 4]}"),
 };
 
 START_TEST(odd_answers_do_no_harm)
