@@ -675,13 +675,14 @@ static int enter_array(struct machine *m, unsigned layout, unsigned type, size_t
 static int enter_variant(struct machine *m, size_t start, size_t end)
 {
         const uint8_t *nul = end > start ? memrchr(m->in + start, 0, end - start) : NULL;
-        const char *sig = (const char *)nul + 1;
         struct frame *f;
+        const char *sig;
         uint8_t n;
         int r;
 
         if (!nul || (size_t)(m->in + end - nul) - 1 > TYPE_SIGNATURE_MAX)
                 return -EBADMSG;
+        sig = (const char *)nul + 1;
         n = m->in + end - nul - 1;
         if (signature_validate_single(sig, n))
                 return -EBADMSG;
