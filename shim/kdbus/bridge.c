@@ -489,7 +489,7 @@ static int translate(struct ghost *ghost, struct kmsg *m, const char *destinatio
 
         r = gather(&v2, m);
         if (!r)
-                r = transcode_from_v2(&dbus, &info, v2.data, v2.n, NULL, destination);
+                r = transcode_from_v2(&dbus, &info, ghost->style, v2.data, v2.n, NULL, destination);
         if (!r && (header_parse(&h, dbus.data, dbus.n) || h.n_fds != (m->fds ? m->fds->n_fds : 0)))
                 r = -EBADMSG;
         if (!r)

@@ -107,7 +107,7 @@ static uint8_t *v2_read(struct kdbus_msg *msg, struct header *h)
         struct transcode_info info;
 
         ck_assert_ptr_nonnull(part);
-        ck_assert_int_eq(transcode_from_v2(&out, &info, (uint8_t *)msg + part->vec.offset,
+        ck_assert_int_eq(transcode_from_v2(&out, &info, TRANSCODE_PARENTHESES, (uint8_t *)msg + part->vec.offset,
                                            part->vec.size, NULL, NULL), 0);
         ck_assert_int_eq(header_parse(h, out.data, out.n), 0);
         return out.data;

@@ -53,7 +53,7 @@ START_TEST(a_known_message_is_laid_out_as_described)
         ck_assert_int_eq(transcode_to_v2(&out, &h, msg, msg + h.size, TRANSCODE_PARENTHESES, false), 0);
         ck_assert_uint_eq(out.n, sizeof(ping));
         ck_assert_mem_eq(out.data, ping, sizeof(ping));
-        ck_assert_int_eq(transcode_from_v2(&back, &info, out.data, out.n, NULL, NULL), 0);
+        ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, out.data, out.n, NULL, NULL), 0);
         ck_assert_uint_eq(back.n, h.size + h.body_size);
         ck_assert_mem_eq(back.data, msg, back.n);
         ck_assert_uint_eq(info.cookie, 5);
@@ -73,7 +73,7 @@ START_TEST(both_ways_to_write_the_type_of_the_body_are_read)
         uint8_t *msg = make(&h, sigs[_i / 2]);
 
         ck_assert_int_eq(transcode_to_v2(&out, &h, msg, msg + h.size, _i % 2, false), 0);
-        ck_assert_int_eq(transcode_from_v2(&back, &info, out.data, out.n, NULL, NULL), 0);
+        ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, out.data, out.n, NULL, NULL), 0);
         ck_assert_int_eq(info.style, _i % 2);
         ck_assert_uint_eq(back.n, h.size + h.body_size);
         ck_assert_mem_eq(back.data, msg, back.n);
@@ -89,7 +89,7 @@ START_TEST(the_sender_is_what_the_bus_says)
         struct transcode_info info;
         struct header h;
 
-        ck_assert_int_eq(transcode_from_v2(&back, &info, ping, sizeof(ping), ":1.7", NULL), 0);
+        ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, ping, sizeof(ping), ":1.7", NULL), 0);
         ck_assert_int_eq(header_parse(&h, back.data, back.n), 0);
         ck_assert_str_eq(header_text(back.data, h.sender), ":1.7");
         gvariant_buf_deinit(&back);
@@ -107,7 +107,7 @@ START_TEST(every_changed_byte_is_refused_or_read_as_something_valid)
 
                         memcpy(copy, ping, sizeof(ping));
                         copy[i] ^= 1 << bit;
-                        if (transcode_from_v2(&back, &info, copy, sizeof(copy), NULL, NULL) == 0)
+                        if (transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, copy, sizeof(copy), NULL, NULL) == 0)
                                 ck_assert_int_eq(header_parse(&h, back.data, back.n), 0);
                         gvariant_buf_deinit(&back);
                 }
@@ -124,7 +124,7 @@ START_TEST(every_truncation_is_refused)
 
                 ck_assert_ptr_nonnull(copy);
                 memcpy(copy, ping, n);
-                ck_assert_int_eq(transcode_from_v2(&back, &info, copy, n, NULL, NULL), -EBADMSG);
+                ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, copy, n, NULL, NULL), -EBADMSG);
                 free(copy);
                 gvariant_buf_deinit(&back);
         }
@@ -139,7 +139,7 @@ START_TEST(a_cookie_beyond_32_bits_cannot_be_told_in_d_bus)
 
         memcpy(copy, ping, sizeof(ping));
         copy[12] = 1;
-        ck_assert_int_eq(transcode_from_v2(&back, &info, copy, sizeof(copy), NULL, NULL), -EOVERFLOW);
+        ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, copy, sizeof(copy), NULL, NULL), -EOVERFLOW);
         gvariant_buf_deinit(&back);
 }
 END_TEST

@@ -210,7 +210,8 @@ static bool in_parentheses(const char *sig, size_t n)
                           signature_next(sig, n) == n);
 }
 
-static int read_body(struct v2 *v, const uint8_t *at, size_t n)
+/* @style: as the sender is known to write, for a struct may be the body or be in it */
+static int read_body(struct v2 *v, enum transcode_style style, const uint8_t *at, size_t n)
 {
         const uint8_t *nul = n ? memrchr(at, 0, n) : NULL;
 
@@ -220,7 +221,7 @@ static int read_body(struct v2 *v, const uint8_t *at, size_t n)
         v->siglen = at + n - nul - 1;
         v->body = (struct piece){at, nul - at};
         v->style = TRANSCODE_BARE;
-        if (in_parentheses(v->sig, v->siglen)) {
+        if (in_parentheses(v->sig, v->siglen) && (style != TRANSCODE_BARE || v->siglen == 2)) {
                 v->style = TRANSCODE_PARENTHESES;
                 v->sig++;
                 v->siglen -= 2;
@@ -248,7 +249,7 @@ static bool is_complete(const struct v2 *v)
         }
 }
 
-static int read_v2(struct v2 *v, const uint8_t *msg, size_t n)
+static int read_v2(struct v2 *v, enum transcode_style style, const uint8_t *msg, size_t n)
 {
         size_t fields_end, body;
         uint32_t reserved;
@@ -272,7 +273,7 @@ static int read_v2(struct v2 *v, const uint8_t *msg, size_t n)
                 return -EBADMSG;
         r = read_fields(v, msg + FIXED_SIZE, fields_end - FIXED_SIZE);
         if (!r)
-                r = read_body(v, msg + body, n - width - body);
+                r = read_body(v, style, msg + body, n - width - body);
         if (!r && !is_complete(v))
                 r = -EBADMSG;
         return r;
@@ -338,8 +339,9 @@ static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const 
         gvariant_buf_align(out, 8);
 }
 
-int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, const uint8_t *msg,
-                      size_t n, const char *sender, const char *destination)
+int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info,
+                      enum transcode_style style, const uint8_t *msg, size_t n, const char *sender,
+                      const char *destination)
 {
         struct v2 v = {};
         struct header check;
@@ -347,7 +349,7 @@ int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, con
         size_t n_header;
         int r;
 
-        r = read_v2(&v, msg, n);
+        r = read_v2(&v, style, msg, n);
         if (r)
                 return r;
         if (v.cookie > UINT32_MAX || v.reply_cookie > UINT32_MAX)

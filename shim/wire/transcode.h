@@ -18,7 +18,7 @@
  *                2. What comes out has passed the judge of its format; what goes in may be
  *                   anything (version 2), or has passed header_parse() and body_validate() (D-Bus).
  * Not promised   The body's type may be written in two ways (see transcode_style); a lone struct
- *                argument in the old way looks like the new way.
+ *                argument in the old way looks like the new way, unless it is known who writes.
  */
 
 #include <stdbool.h>
@@ -55,11 +55,13 @@ int transcode_to_v2(struct gvariant_buf *out, const struct header *h, const uint
  * transcode_from_v2() - version 2 to D-Bus
  * @out:        empty; complete but for the SENDER
  * @info:       filled on success
+ * @style:      how the sender writes; what does not look so at all is read the other way
  * @sender:     NULL, or the SENDER to write; what the message says of that is not believed
  * @destination: the DESTINATION to write, "" for none; NULL: what the message says
  *
  * Return: 0; -EBADMSG if it is not well-formed; -EOVERFLOW if a cookie does not fit 32 bits;
  *         -ENOMEM.
  */
-int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info, const uint8_t *msg,
-                      size_t n, const char *sender, const char *destination);
+int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info,
+                      enum transcode_style style, const uint8_t *msg, size_t n, const char *sender,
+                      const char *destination);
