@@ -16,6 +16,7 @@
 #include "shim/bus/poller.h"
 #include "shim/bus/route.h"
 #include "shim/kdbus/bridge.h"
+#include "shim/kdbus/dialect.h"
 #include "shim/kdbus/entry.h"
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kbus.h"
@@ -52,7 +53,8 @@ struct ghost {
         struct kconn *conn; /* NULL once it left */
         bool listening;     /* has the rule that brings it all signals */
         int pidfd;          /* of the process that opened the handle; -1: unknown */
-        enum transcode_style style; /* as its program writes bodies */
+        enum transcode_style style; /* as its program writes bodies: style_of() */
+        bool asked;                 /* its process was looked at */
 
         bool pending; /* bridge->pending.lock */
         struct cds_list_head link;
@@ -452,6 +454,20 @@ static int gather(struct gvariant_buf *b, struct kmsg *m)
         return r ?: b->error == -EBADMSG ? -EMSGSIZE : b->error;
 }
 
+/* how its program writes, from the first message on that needs it */
+static enum transcode_style style_of(struct ghost *ghost)
+{
+        struct task task = TASK_NULL;
+        int fd = ghost->asked ? -1 : ghost_pidfd(&ghost->client);
+
+        ghost->asked = true;
+        if (fd >= 0 && task_open(&task, ghost->client.creds->pid, fd) == 0) {
+                (void)dialect_of(&ghost->style, &task);
+                task_close(&task);
+        }
+        return ghost->style;
+}
+
 static int copy_fds(struct fdset **out, const int *fds, size_t n)
 {
         int copies[KD_FDS_MAX];
@@ -489,7 +505,7 @@ static int translate(struct ghost *ghost, struct kmsg *m, const char *destinatio
 
         r = gather(&v2, m);
         if (!r)
-                r = transcode_from_v2(&dbus, &info, ghost->style, v2.data, v2.n, NULL, destination);
+                r = transcode_from_v2(&dbus, &info, style_of(ghost), v2.data, v2.n, NULL, destination);
         if (!r && (header_parse(&h, dbus.data, dbus.n) || h.n_fds != (m->fds ? m->fds->n_fds : 0)))
                 r = -EBADMSG;
         if (!r)
@@ -499,7 +515,7 @@ static int translate(struct ghost *ghost, struct kmsg *m, const char *destinatio
                 if (r)
                         *out = envelope_unref(*out);
         }
-        if (!r)
+        if (!r && info.style == TRANSCODE_BARE) /* beyond doubt, as parentheses are not */
                 ghost->style = info.style;
         gvariant_buf_deinit(&v2);
         gvariant_buf_deinit(&dbus);
@@ -786,7 +802,7 @@ static int clothe(struct arrival *a, struct ghost *ghost, const struct envelope 
         int r;
 
         *a = (struct arrival){.task = TASK_NULL};
-        r = transcode_to_v2(&a->v2, &e->header, e->data, envelope_body(e), ghost->style, false);
+        r = transcode_to_v2(&a->v2, &e->header, e->data, envelope_body(e), style_of(ghost), false);
         if (r)
                 return r;
         turn_read(ghost->bridge->turn);

@@ -790,6 +790,20 @@ static int read_all(struct machine *m)
         return r ?: m->out->error;
 }
 
+int gvariant_fixed_size(size_t *size, const char *signature, size_t siglen)
+{
+        _cleanup_(freep) struct machine *m = calloc(1, sizeof(*m));
+        int r;
+
+        if (!m)
+                return error_origin(-ENOMEM);
+        r = push_layout(m, "(", signature, siglen, ")");
+        if (!r)
+                *size = m->layouts[0]->at[0].fixed;
+        machine_deinit(m);
+        return r;
+}
+
 int gvariant_to_body(struct gvariant_buf *out, const char *signature, size_t siglen,
                      const uint8_t *value, size_t n)
 {

@@ -58,6 +58,14 @@ int gvariant_from_body(struct gvariant_buf *out, const char *signature, size_t s
                        const uint8_t *body, size_t n);
 
 /**
+ * gvariant_fixed_size() - of the struct of a signature's types, if it is the same for all values
+ * @size:       0 if not
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int gvariant_fixed_size(size_t *size, const char *signature, size_t siglen);
+
+/**
  * gvariant_to_body() - append a GVariant as a D-Bus body
  * @out:        at a multiple of 8
  * @signature:  of the body, valid; the value is a struct of its types

@@ -83,6 +83,52 @@ START_TEST(both_ways_to_write_the_type_of_the_body_are_read)
 }
 END_TEST
 
+/* a call of Two(ty): as sd-bus of systemd 222 writes it, without padding after the y */
+static const uint8_t two[] = {
+        'l', 1, 0, 2, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0,
+        1, 0, 0, 0, 0, 0, 0, 0, '/', 'a', 0, 0, 'o', 0, 0, 0,
+        3, 0, 0, 0, 0, 0, 0, 0, 'T', 'w', 'o', 0, 0, 's',
+        13, 30,
+        7, 0, 0, 0, 0, 0, 0, 0, 9, 0, 't', 'y',
+        48,
+};
+
+START_TEST(a_body_of_fixed_size_may_lack_its_padding_in_the_old_style)
+{
+        static const uint8_t body[] = {7, 0, 0, 0, 0, 0, 0, 0, 9};
+        struct gvariant_buf back = GVARIANT_BUF_NULL;
+        struct transcode_info info;
+        struct header h;
+
+        ck_assert_int_eq(transcode_from_v2(&back, &info, TRANSCODE_PARENTHESES, two, sizeof(two), NULL,
+                                           NULL), 0);
+        ck_assert_int_eq(header_parse(&h, back.data, back.n), 0);
+        ck_assert_str_eq(header_text(back.data, h.signature), "ty");
+        ck_assert_uint_eq(h.body_size, sizeof(body));
+        ck_assert_mem_eq(back.data + h.size, body, sizeof(body));
+        gvariant_buf_deinit(&back);
+}
+END_TEST
+
+START_TEST(a_lone_struct_is_told_from_the_new_style_by_who_writes)
+{
+        static const char *const expected[] = {"s", "(s)"};
+        struct gvariant_buf out = GVARIANT_BUF_NULL, back = GVARIANT_BUF_NULL;
+        struct transcode_info info;
+        struct header h;
+        uint8_t *msg = make(&h, "s");
+
+        ck_assert_int_eq(transcode_to_v2(&out, &h, msg, msg + h.size, TRANSCODE_PARENTHESES, false), 0);
+        ck_assert_int_eq(transcode_from_v2(&back, &info, _i, out.data, out.n, NULL, NULL), 0);
+        ck_assert_int_eq(info.style, _i);
+        ck_assert_int_eq(header_parse(&h, back.data, back.n), 0);
+        ck_assert_str_eq(header_text(back.data, h.signature), expected[_i]);
+        free(msg);
+        gvariant_buf_deinit(&out);
+        gvariant_buf_deinit(&back);
+}
+END_TEST
+
 START_TEST(the_sender_is_what_the_bus_says)
 {
         struct gvariant_buf back = GVARIANT_BUF_NULL;
@@ -153,6 +199,8 @@ int main(void)
 
         tcase_add_test(tcase, a_known_message_is_laid_out_as_described);
         tcase_add_loop_test(tcase, both_ways_to_write_the_type_of_the_body_are_read, 0, 4);
+        tcase_add_test(tcase, a_body_of_fixed_size_may_lack_its_padding_in_the_old_style);
+        tcase_add_loop_test(tcase, a_lone_struct_is_told_from_the_new_style_by_who_writes, 0, 2);
         tcase_add_test(tcase, the_sender_is_what_the_bus_says);
         tcase_add_test(tcase, every_changed_byte_is_refused_or_read_as_something_valid);
         tcase_add_test(tcase, every_truncation_is_refused);

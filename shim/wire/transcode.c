@@ -339,10 +339,31 @@ static void put_dbus_header(struct gvariant_buf *out, const struct v2 *v, const 
         gvariant_buf_align(out, 8);
 }
 
+/*
+ * The last padding of a body of fixed size is missing in the bare style: it is added.
+ * @room:       for the longest that there can be
+ */
+static int pad_body(struct v2 *v, uint8_t room[static TYPE_SIGNATURE_MAX * 8])
+{
+        size_t size;
+        int r;
+
+        if (v->style != TRANSCODE_BARE || !v->siglen || v->body.n >= TYPE_SIGNATURE_MAX * 8)
+                return 0;
+        r = gvariant_fixed_size(&size, v->sig, v->siglen);
+        if (r || size <= v->body.n || size - v->body.n >= 8)
+                return r;
+        memset(room, 0, size);
+        memcpy(room, v->body.at, v->body.n);
+        v->body = (struct piece){room, size};
+        return 0;
+}
+
 int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info,
                       enum transcode_style style, const uint8_t *msg, size_t n, const char *sender,
                       const char *destination)
 {
+        uint8_t room[TYPE_SIGNATURE_MAX * 8];
         struct v2 v = {};
         struct header check;
         uint32_t n_body, head_size, total;
@@ -350,6 +371,8 @@ int transcode_from_v2(struct gvariant_buf *out, struct transcode_info *info,
         int r;
 
         r = read_v2(&v, style, msg, n);
+        if (!r)
+                r = pad_body(&v, room);
         if (r)
                 return r;
         if (v.cookie > UINT32_MAX || v.reply_cookie > UINT32_MAX)
