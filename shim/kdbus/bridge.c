@@ -548,7 +548,7 @@ static int destination_of(struct bridge *bridge, const struct kmsg *m, char buf[
         *destination = m->dst_name;
         if (m->msg->dst_id != KDBUS_DST_ID_NAME) {
                 to = bus_find_id(bridge->bus, m->msg->dst_id);
-                if (!to || is_ghost(to))
+                if (!to)
                         return -ENXIO;
                 if (m->dst_name && bus_find(bridge->bus, m->dst_name, strlen(m->dst_name)) != to)
                         return -EREMCHG;
@@ -643,6 +643,26 @@ static bool on_driver_signal(struct ghost *ghost, struct envelope *e)
         return true;
 }
 
+/* argument @i, if it is an array of texts, as match rules of sd-bus since 223 ask for it */
+static void fill_array_bloom(const struct bloom_params *p, uint64_t *bits, const struct envelope *e,
+                             unsigned i)
+{
+        struct reader rd;
+        const char *s;
+        char key[32];
+
+        snprintf(key, sizeof(key), "arg%u-has", i);
+        reader_init_message(&rd, &e->header, e->data);
+        while (i--)
+                if (reader_skip(&rd))
+                        return;
+        if (reader_peek(&rd) != 'a' || reader_enter(&rd, 'a'))
+                return;
+        while (!reader_string(&rd, &s, NULL) || !reader_path(&rd, &s, NULL) ||
+               !reader_signature(&rd, &s, NULL))
+                bloom_add_pair(p, bits, key, s);
+}
+
 /* the bits that a program on kdbus would have set for the same signal */
 static void fill_bloom(const struct bloom_params *p, uint64_t *bits, const struct envelope *e)
 {
@@ -652,6 +672,7 @@ static void fill_bloom(const struct bloom_params *p, uint64_t *bits, const struc
         const char *path = envelope_text(e, h->path);
         const char *sig = envelope_text(e, h->signature);
         struct body_args args;
+        unsigned i;
         char key[32];
 
         if (!bloom_params_hashable(p)) {
@@ -670,7 +691,7 @@ static void fill_bloom(const struct bloom_params *p, uint64_t *bits, const struc
         if (!sig || body_validate(sig, h->signature.len, h->swap, envelope_body(e), h->body_size,
                                   &args))
                 return;
-        for (unsigned i = 0; i < args.n && strchr("sog", args.arg[i].type); i++) {
+        for (i = 0; i < args.n && strchr("sog", args.arg[i].type); i++) {
                 const char *s = (const char *)envelope_body(e) + args.arg[i].off;
 
                 snprintf(key, sizeof(key), "arg%u", i);
@@ -680,6 +701,7 @@ static void fill_bloom(const struct bloom_params *p, uint64_t *bits, const struc
                 snprintf(key, sizeof(key), "arg%u-slash-prefix", i);
                 bloom_add_prefixes(p, bits, key, s, '/');
         }
+        fill_array_bloom(p, bits, e, i);
 }
 
 /* a D-Bus message in kdbus's clothes: everything that kconn_queue() needs of it */

@@ -139,15 +139,25 @@ static int send_one_way(struct cmd *c, struct kconn *src, struct kmsg *m)
         return kconn_queue(dst, m, NULL, serial);
 }
 
+/* an answer to a call that came over the bridge, as it does when it had to wait for a service */
+static bool answers_foreign(const struct kconn *src, const struct kconn *dst, const struct kmsg *m)
+{
+        return m->msg->cookie_reply && !kreply_find(dst, src, m->msg->cookie_reply) &&
+               kreply_find_foreign(dst, m->msg->cookie_reply);
+}
+
 /* whether only the bus behind the bridge can know the receiver */
 static bool is_foreign(const struct kconn *src, const struct kmsg *m)
 {
+        struct kconn *dst;
         struct kname *name;
 
         if (!src->bus->bridge || src->ep->custom)
                 return false;
-        if (!m->dst_name)
-                return !kbus_find(src->bus, m->msg->dst_id);
+        if (!m->dst_name) {
+                dst = kbus_find(src->bus, m->msg->dst_id);
+                return !dst || answers_foreign(src, dst, m);
+        }
         name = kname_find(src->bus, m->dst_name);
         return !name || !kname_primary(name);
 }
