@@ -27,6 +27,7 @@ int cmd_match_add(struct cmd *c)
                 return MIN(r, 0);
         r = kmatch_add(&conn->matches, &conn->bus->bloom, cmd->cookie,
                        cmd->flags & KDBUS_MATCH_REPLACE, args.items, args.items_size);
+        kconn_update_listening(conn);
         if (!r && conn->bus->bridge)
                 conn->bus->bridge->listen(conn);
         return r;
@@ -36,8 +37,13 @@ int cmd_match_remove(struct cmd *c)
 {
         ARGS(args, 0);
         struct kdbus_cmd_match *cmd = c->data;
+        struct kconn *conn = c->handle->conn;
         int r;
 
         r = cmd_parse(c, &args, sizeof(*cmd));
-        return r ? MIN(r, 0) : kmatch_remove(&c->handle->conn->matches, cmd->cookie);
+        if (r)
+                return MIN(r, 0);
+        r = kmatch_remove(&conn->matches, cmd->cookie);
+        kconn_update_listening(conn);
+        return r;
 }

@@ -139,6 +139,7 @@ static struct kbus *bus_alloc(struct domain *domain, const struct kbus_make *mak
         bus->id = ++domain->last_id;
         make_id128(bus->id128);
         CDS_INIT_LIST_HEAD(&bus->conn_list);
+        CDS_INIT_LIST_HEAD(&bus->listeners);
         CDS_INIT_LIST_HEAD(&bus->monitors);
         CDS_INIT_LIST_HEAD(&bus->eps);
         CDS_INIT_LIST_HEAD(&bus->link);
@@ -350,8 +351,8 @@ void kbus_broadcast(struct kbus *bus, struct kconn *src, struct kmsg *msg)
         struct kconn *c;
 
         kbus_eavesdrop(bus, msg);
-        cds_list_for_each_entry(c, &bus->conn_list, by_bus)
-                if (kconn_is_ordinary(c) && hears(c, src, msg) && kconn_queue(c, msg, NULL, 0))
+        cds_list_for_each_entry(c, &bus->listeners, by_listener)
+                if (hears(c, src, msg) && kconn_queue(c, msg, NULL, 0))
                         kconn_lose(c);
 }
 

@@ -103,6 +103,7 @@ struct kbus {
         struct kname *names;
         struct kconn *conns; /* by id */
         struct cds_list_head conn_list;
+        struct cds_list_head listeners; /* who has matches */
         struct cds_list_head monitors;
         struct cds_list_head eps;
         struct kep *default_ep;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define HASH_NONFATAL_OOM 1
+#include "bus-core/util/cache.h"
 #include "bus-core/util/cleanup.h"
 #include "bus-core/util/error.h"
 #include "shim/kdbus/client/proto.h"
@@ -15,6 +16,8 @@
 #include "shim/kdbus/kreply.h"
 #include "shim/kdbus/kring.h"
 #include "shim/kdbus/limits.h"
+
+#define QUOTAS_KEPT 4 /* users of whom nothing is queued, but who may come again */
 
 /* --- life --- */
 
@@ -44,6 +47,7 @@ int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *he
         c->attach_recv = hello->attach_recv;
         c->view.same_user_ns = true;
         CDS_INIT_LIST_HEAD(&c->queue);
+        CDS_INIT_LIST_HEAD(&c->by_listener);
         CDS_INIT_LIST_HEAD(&c->names);
         CDS_INIT_LIST_HEAD(&c->calls);
         CDS_INIT_LIST_HEAD(&c->answers);
@@ -132,6 +136,7 @@ int kconn_disconnect(struct kconn *conn, bool if_empty)
         kpolicy_drop(&bus->policy, conn);
         HASH_DEL(bus->conns, conn);
         cds_list_del(&conn->by_bus);
+        cds_list_del_init(&conn->by_listener);
         if (kconn_is_monitor(conn))
                 cds_list_del(&conn->by_monitor);
         kname_release_all(bus, conn);
@@ -175,11 +180,22 @@ struct kconn *kconn_free(struct kconn *conn)
 
 /* --- who pays --- */
 
+/* mostly it is the same user as before */
+static struct kquota *find_quota(struct kconn *conn, struct kuser *user)
+{
+        struct kquota *q = conn->last_quota;
+
+        if (!q || q->user != user)
+                HASH_FIND_PTR(conn->quota, &user, q);
+        if (q)
+                conn->last_quota = q;
+        return q;
+}
+
 static int quota_row(struct kconn *conn, struct kuser *user, struct kquota **rowp)
 {
-        struct kquota *q;
+        struct kquota *q = find_quota(conn, user);
 
-        HASH_FIND_PTR(conn->quota, &user, q);
         if (!q) {
                 q = calloc(1, sizeof(*q));
                 if (!q)
@@ -222,18 +238,18 @@ static int charge(struct kconn *conn, struct kuser *user, uint64_t bytes, unsign
 
 static void uncharge(struct kconn *conn, struct kuser *user, uint64_t bytes, unsigned fds)
 {
-        struct kquota *q;
+        struct kquota *q = find_quota(conn, user);
 
         conn->accounted -= bytes;
-        HASH_FIND_PTR(conn->quota, &user, q);
         q->bytes -= bytes;
         q->msgs--;
         q->fds -= fds;
-        if (!q->msgs) {
-                HASH_DEL(conn->quota, q);
-                kuser_unref(q->user);
-                free(q);
-        }
+        if (q->msgs || HASH_COUNT(conn->quota) <= QUOTAS_KEPT)
+                return;
+        conn->last_quota = NULL;
+        HASH_DEL(conn->quota, q);
+        kuser_unref(q->user);
+        free(q);
 }
 
 /* --- queue --- */
@@ -242,28 +258,29 @@ static int entry_new(struct kconn *dst, struct kentry **entryp, struct kuser *us
                      struct kfds *fds)
 {
         unsigned n_fds = fds ? fds->n_fds : 0;
-        struct kentry *e = calloc(1, sizeof(*e));
+        struct pool_slice *slice;
+        struct kentry *e;
         int r;
 
-        if (!e)
-                return error_origin(-ENOMEM);
         size = ITEM_ALIGN(size);
         r = charge(dst, user, size, n_fds);
-        if (r) {
-                free(e);
+        if (r)
                 return r;
-        }
-        r = pool_alloc(dst->pool, &e->slice, size);
+        r = pool_alloc(dst->pool, &slice, size);
         if (r) {
                 uncharge(dst, user, size, n_fds);
-                free(e);
                 return r;
         }
+        e = cache_alloc(sizeof(*e));
+        if (!e) {
+                pool_slice_release(slice);
+                uncharge(dst, user, size, n_fds);
+                return error_origin(-ENOMEM);
+        }
+        *e = (struct kentry){.conn = dst, .slice = slice, .charged = true};
         CDS_INIT_LIST_HEAD(&e->link);
-        e->conn = dst;
         e->user = kuser_ref(user);
         e->fds = kfds_ref(fds);
-        e->charged = true;
         *entryp = e;
         return 0;
 }
@@ -289,8 +306,7 @@ struct kentry *kentry_free(struct kentry *entry)
         pool_slice_release(entry->slice);
         kfds_unref(entry->fds);
         kuser_unref(entry->user);
-        free(entry);
-        return NULL;
+        return cache_free(entry);
 }
 
 /**
@@ -467,6 +483,19 @@ void kconn_update_readable(struct kconn *conn)
                 return;
         conn->readable = readable;
         conn->ops->readable(conn, readable);
+}
+
+/**
+ * kconn_update_listening() - matches came or went
+ */
+void kconn_update_listening(struct kconn *conn)
+{
+        bool listening = !cds_list_empty(&conn->by_listener);
+
+        if (conn->matches.n_entries && !listening)
+                cds_list_add_tail(&conn->by_listener, &conn->bus->listeners);
+        else if (!conn->matches.n_entries && listening)
+                cds_list_del_init(&conn->by_listener);
 }
 
 /* --- ring --- */

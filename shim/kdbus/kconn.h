@@ -77,7 +77,7 @@ struct kconn {
         uint64_t accounted; /* bytes of queued slices */
         uint64_t lost;
         bool readable;
-        struct kquota *quota;
+        struct kquota *quota, *last_quota;
 
         struct cds_list_head names;
         unsigned n_names;
@@ -94,6 +94,7 @@ struct kconn {
 
         UT_hash_handle hh; /* bus->conns */
         struct cds_list_head by_bus;
+        struct cds_list_head by_listener;
         struct cds_list_head by_monitor;
 };
 
@@ -133,6 +134,7 @@ void kconn_unqueue(struct kentry *entry);
 struct kentry *kentry_free(struct kentry *entry);
 void kconn_move(struct kconn *to, struct kconn *from, uint64_t name_serial);
 void kconn_update_readable(struct kconn *conn);
+void kconn_update_listening(struct kconn *conn);
 int kconn_add_ring(struct kconn *conn, bool rung);
 void kconn_sync(struct kconn *conn);
 void kconn_hold(struct kconn *conn);

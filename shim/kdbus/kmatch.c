@@ -16,6 +16,10 @@
 struct kmatch_entry {
         struct cds_list_head link;
         uint64_t cookie;
+        bool any;          /* no condition at all */
+        bool notification; /* the first condition is on notifications */
+        unsigned word;     /* of a filter, that must have these bits: most entries fall here */
+        uint64_t bits;
         size_t n_items;
         uint64_t items[];
 };
@@ -59,6 +63,35 @@ static int check_items(const struct bloom_params *bloom, struct kdbus_item *item
         }
 }
 
+static bool on_notifications(uint64_t type)
+{
+        return type >= KDBUS_ITEM_NAME_ADD && type <= KDBUS_ITEM_ID_REMOVE;
+}
+
+/* what can be said of an entry at a glance */
+static void summarise(struct kmatch_entry *e, const struct bloom_params *bloom)
+{
+        struct kdbus_item *item;
+        struct item_walk w;
+
+        e->any = true;
+        for (item_walk_init(&w, e->items, e->n_items); !item_next(&w, &item) && item;) {
+                if (item->type == KDBUS_ITEM_NEGOTIATE)
+                        continue;
+                if (e->any)
+                        e->notification = on_notifications(item->type);
+                e->any = false;
+                /* of several generations, which counts is not known yet */
+                if (item->type != KDBUS_ITEM_BLOOM_MASK || ITEM_PAYLOAD(item) != bloom->size)
+                        continue;
+                for (unsigned i = 0; i < bloom->size / 8; i++)
+                        if (__builtin_popcountll(item->data64[i]) > __builtin_popcountll(e->bits)) {
+                                e->word = i;
+                                e->bits = item->data64[i];
+                        }
+        }
+}
+
 /**
  * kmatch_add() - add an entry
  * @replace:    first drop all with the same cookie
@@ -80,6 +113,7 @@ int kmatch_add(struct kmatch_db *db, const struct bloom_params *bloom, uint64_t 
         e->cookie = cookie;
         e->n_items = n_items;
         memcpy(e->items, items, n_items);
+        summarise(e, bloom);
         if (replace)
                 kmatch_remove(db, cookie);
         if (db->n_entries >= KD_MATCHES_MAX) {
@@ -165,6 +199,15 @@ static bool entry_fits(struct kmatch_entry *e, const struct bloom_params *bloom,
         return true;
 }
 
+static bool may_fit(const struct kmatch_entry *e, const struct kmatch_subject *s)
+{
+        if (e->any)
+                return true;
+        if (e->notification != (s->notification != NULL))
+                return false;
+        return !e->bits || (s->filter && (s->filter->data[e->word] & e->bits) == e->bits);
+}
+
 /**
  * kmatch_passes() - whether some entry holds
  */
@@ -174,7 +217,7 @@ bool kmatch_passes(const struct kmatch_db *db, const struct bloom_params *bloom,
         struct kmatch_entry *e;
 
         cds_list_for_each_entry(e, &db->entries, link)
-                if (entry_fits(e, bloom, subject))
+                if (may_fit(e, subject) && entry_fits(e, bloom, subject))
                         return true;
         return false;
 }

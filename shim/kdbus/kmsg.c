@@ -307,6 +307,12 @@ static uint64_t meta_mask(struct kmsg *m, const struct kconn *dst, const struct 
         return mask;
 }
 
+/* process metadata depends on where the receiver stands; nothing else does */
+static bool is_rendered(const struct kmsg *m, const struct kmeta *meta, uint64_t mask)
+{
+        return m->rendered && !meta && mask == m->rendered_mask;
+}
+
 /**
  * kmsg_size() - bytes of the slice that a receiver's rendering takes
  */
@@ -316,6 +322,8 @@ size_t kmsg_size(struct kmsg *m, const struct kconn *dst)
         uint64_t mask = meta_mask(m, dst, &meta);
         size_t n = sizeof(struct kdbus_msg) + m->n_out;
 
+        if (is_rendered(m, meta, mask))
+                return m->n_rendered;
         if (meta)
                 n += kmeta_size(meta, &dst->view, mask);
         if (m->src)
@@ -419,26 +427,17 @@ static uint64_t unpadded(void *items, void *end)
         return last - (uint8_t *)items;
 }
 
-/**
- * kmsg_write() - render the message for a receiver
- * @at:         kmsg_size() bytes
- *
- * Return: 0; -EFAULT if the sender's payload cannot be had.
- */
-int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
+static int render(struct kmsg *m, const struct kconn *dst, const struct kmeta *meta, uint64_t mask,
+                  struct kdbus_msg *out, size_t size)
 {
-        const struct kmeta *meta;
-        uint64_t mask = meta_mask(m, dst, &meta);
-        struct kdbus_msg *out = at;
+        size_t stream = size - m->n_stream;
         struct kdbus_item *item;
         struct item_walk w;
-        size_t stream = kmsg_size(m, dst) - m->n_stream;
-        void *p;
+        void *p = out->items;
 
         *out = *m->msg;
         if (m->src)
                 out->src_id = m->src->id;
-        p = out->items;
         for (item_walk_init(&w, m->msg->items, m->n_items); !item_next(&w, &item) && item;)
                 p = write_item(p, item, &stream);
         if (meta)
@@ -456,4 +455,30 @@ int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
         }
         out->size = sizeof(*out) + unpadded(out->items, p);
         return write_stream(m, p);
+}
+
+/**
+ * kmsg_write() - render the message for a receiver
+ * @at:         kmsg_size() bytes; left alone for the life of @m
+ *
+ * Return: 0; -EFAULT if the sender's payload cannot be had.
+ */
+int kmsg_write(struct kmsg *m, const struct kconn *dst, void *at)
+{
+        const struct kmeta *meta;
+        uint64_t mask = meta_mask(m, dst, &meta);
+        size_t size = kmsg_size(m, dst);
+        int r;
+
+        if (is_rendered(m, meta, mask)) {
+                memcpy(at, m->rendered, size);
+                return 0;
+        }
+        r = render(m, dst, meta, mask, at, size);
+        if (r || meta)
+                return r;
+        m->rendered = at;
+        m->rendered_mask = mask;
+        m->n_rendered = size;
+        return 0;
 }

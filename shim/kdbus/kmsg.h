@@ -9,7 +9,8 @@
  *                receiver's pool, and its descriptors.
  * How            kmsg_import() does all checks that need no receiver, in the order of the ABI.
  *                kmsg_size() and kmsg_write() render it for one receiver: items, metadata as that
- *                receiver may see it, payload.
+ *                receiver may see it, payload. Of a broadcast, the rendering for one receiver is
+ *                copied for the next that is to see the same.
  */
 
 #include <stdbool.h>
@@ -57,6 +58,10 @@ struct kmsg {
         size_t n_extra;
         uint64_t seq, monotonic_ns, realtime_ns;
         struct caller *caller; /* the sending task */
+
+        const void *rendered; /* for the last receiver, if nothing in it is for that one only */
+        uint64_t rendered_mask;
+        size_t n_rendered;
 };
 
 int kmsg_import(struct kmsg *m, const struct bloom_params *bloom, struct kdbus_msg *msg,

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HASH_NONFATAL_OOM 1
+#include "bus-core/util/cache.h"
 #include "bus-core/util/cleanup.h"
 #include "bus-core/util/error.h"
 #include "shim/kdbus/pool.h"
@@ -47,16 +47,38 @@ static void bin_del(struct pool_slice *s)
 
 static struct pool_slice *slice_new(struct pool *pool, uint64_t offset, uint64_t size)
 {
-        struct pool_slice *s = calloc(1, sizeof(*s));
+        struct pool_slice *s = cache_alloc(sizeof(*s));
 
         if (!s)
                 return NULL;
-        s->pool = pool;
-        s->offset = offset;
-        s->size = size;
+        *s = (struct pool_slice){.pool = pool, .offset = offset, .size = size};
         CDS_INIT_LIST_HEAD(&s->by_offset);
         CDS_INIT_LIST_HEAD(&s->in_bin);
         return s;
+}
+
+/* --- slices that are not free, by offset --- */
+
+static struct pool_slice **bucket_of(struct pool *pool, uint64_t offset)
+{
+        return &pool->busy[(offset >> 3) * 0x9e3779b97f4a7c15ULL >> 56];
+}
+
+static void busy_add(struct pool_slice *s)
+{
+        struct pool_slice **bucket = bucket_of(s->pool, s->offset);
+
+        s->next_busy = *bucket;
+        *bucket = s;
+}
+
+static struct pool_slice **busy_find(struct pool *pool, uint64_t offset)
+{
+        struct pool_slice **at = bucket_of(pool, offset);
+
+        while (*at && (*at)->offset != offset)
+                at = &(*at)->next_busy;
+        return at;
 }
 
 /* the memory: written through @map here, sealed against any other writer */
@@ -116,9 +138,8 @@ struct pool *pool_free(struct pool *pool)
 
         if (!pool)
                 return NULL;
-        HASH_CLEAR(hh, pool->busy);
         cds_list_for_each_entry_safe(s, next, &pool->slices, by_offset)
-                free(s);
+                cache_free(s);
         if (pool->map)
                 munmap(pool->map, pool->size);
         closep(&pool->fd);
@@ -176,12 +197,7 @@ int pool_alloc(struct pool *pool, struct pool_slice **slicep, uint64_t size)
                         return error_origin(-ENOMEM);
         }
         bin_del(s);
-        HASH_ADD(hh, pool->busy, offset, sizeof(s->offset), s);
-        if (!s->hh.tbl) {
-                free(rest);
-                bin_add(s);
-                return error_origin(-ENOMEM);
-        }
+        busy_add(s);
         s->size = size;
         s->queued = true;
         s->published = false;
@@ -219,7 +235,7 @@ static void merge_right(struct pool_slice *s)
         bin_del(next);
         cds_list_del(&next->by_offset);
         s->size += next->size;
-        free(next);
+        cache_free(next);
 }
 
 static struct pool_slice *free_left(struct pool_slice *s)
@@ -239,8 +255,7 @@ static void slice_put(struct pool_slice *s)
 
         if (s->queued || s->published)
                 return;
-        HASH_DEL(pool->busy, s);
-        memset(&s->hh, 0, sizeof(s->hh));
+        *busy_find(pool, s->offset) = s->next_busy;
         merge_right(s);
         bin_add(s);
         prev = free_left(s);
@@ -270,9 +285,8 @@ struct pool_slice *pool_slice_release(struct pool_slice *slice)
  */
 int pool_release_offset(struct pool *pool, uint64_t offset)
 {
-        struct pool_slice *s;
+        struct pool_slice *s = *busy_find(pool, offset);
 
-        HASH_FIND(hh, pool->busy, &offset, sizeof(offset), s);
         if (!s || !s->published)
                 return -ENXIO;
         s->published = false;

@@ -18,9 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <urcu/list.h>
-#include <uthash.h>
 
-#define POOL_BINS 320
+#define POOL_BINS    320
+#define POOL_BUCKETS 256
 
 struct pool;
 
@@ -33,7 +33,7 @@ struct pool_slice {
         bool published; /* held by the program */
         struct cds_list_head by_offset;
         struct cds_list_head in_bin;
-        UT_hash_handle hh;
+        struct pool_slice *next_busy; /* in the same bucket */
 };
 
 struct pool {
@@ -43,7 +43,7 @@ struct pool {
         struct cds_list_head slices;
         struct cds_list_head bins[POOL_BINS];
         uint64_t filled[POOL_BINS / 64]; /* which bins are not empty */
-        struct pool_slice *busy;         /* by offset */
+        struct pool_slice *busy[POOL_BUCKETS]; /* by offset */
 };
 
 int pool_new(struct pool **poolp, uint64_t size);
