@@ -9,8 +9,8 @@
 #include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/client/ring.h"
 
-#define SLOTS  256
-#define PROBES 8
+#define SLOTS  1024 /* as many as a user has connections */
+#define PROBES 16
 #define BUSY   (-1)
 
 static struct ring rings[SLOTS];
