@@ -208,7 +208,9 @@ const char *creds_comm(const struct creds *creds, char *buf, size_t size)
         if (n <= 0)
                 return buf;
         buf[n] = 0;
-        for (ssize_t i = 0; i < n - 1; i++)
+        if (!buf[n - 1])
+                n--; /* the end, not another argument */
+        for (ssize_t i = 0; i < n; i++)
                 if ((unsigned char)buf[i] < 0x20)
                         buf[i] = ' ';
         return buf;

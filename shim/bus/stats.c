@@ -332,11 +332,11 @@ static void press_all(struct stats *out, struct bus *bus)
 
 /* --- kinds of messages ----------------------------------------------------------------------- */
 
-static int by_hash(const void *a, const void *b)
+static int by_text(const void *a, const void *b)
 {
         const struct stats_message *x = a, *y = b;
 
-        return (x->hash > y->hash) - (x->hash < y->hash);
+        return strcmp(x->text, y->text);
 }
 
 static int by_number(const void *a, const void *b)
@@ -354,7 +354,6 @@ static size_t copy_kinds(struct stats_message *to, const struct kinds *kinds)
         for (size_t i = 0; i < KINDS_SETS * KINDS_WAYS; i++, kind++) {
                 if (!kind->hash)
                         continue;
-                to[n].hash = kind->hash;
                 to[n].messages = kind->messages;
                 to[n].bytes = kind->bytes;
                 memcpy(to[n].text, kind->text, sizeof(to[n].text));
@@ -381,15 +380,18 @@ static int take_kinds(struct stats *out, struct bus *bus)
         return 0;
 }
 
-/* Each thread counted for itself: what several counted becomes one. */
+/*
+ * Each thread counted for itself, and the end of a long name is not kept: what reads the same
+ * becomes one.
+ */
 static void join_kinds(struct stats *stats)
 {
         struct stats_message *m = stats->messages;
         size_t n = 0;
 
-        qsort(m, stats->n_messages, sizeof(*m), by_hash);
+        qsort(m, stats->n_messages, sizeof(*m), by_text);
         for (size_t i = 0; i < stats->n_messages; i++) {
-                if (n && m[n - 1].hash == m[i].hash) {
+                if (n && strcmp(m[n - 1].text, m[i].text) == 0) {
                         m[n - 1].messages += m[i].messages;
                         m[n - 1].bytes += m[i].bytes;
                 } else {

@@ -59,7 +59,7 @@ struct stats_row {
 
 struct stats_message {
         char text[KINDS_TEXT];
-        uint64_t hash, messages, bytes;
+        uint64_t messages, bytes;
 };
 
 struct stats_list {

@@ -27,6 +27,8 @@ static void write_label(FILE *f, const char *name, const char *value)
         for (; *value; value++) {
                 if (*value == '"' || *value == '\\')
                         fprintf(f, "\\%c", *value);
+                else if (*value == '\n')
+                        fputs("\\n", f);
                 else
                         fputc(*value, f);
         }
@@ -97,6 +99,7 @@ static void write_pressure(FILE *f, const struct stats *stats, enum stats_kind k
         }
 }
 
+/* The rest of them: no member is called what is in brackets. */
 static void write_messages(FILE *f, const struct stats *stats)
 {
         size_t n = MIN(stats->n_messages, (size_t)METRICS_ROWS);
@@ -107,7 +110,7 @@ static void write_messages(FILE *f, const struct stats *stats)
                 write_label(f, "member", stats->messages[i].text);
                 fprintf(f, "} %" PRIu64 "\n", stats->messages[i].messages);
         }
-        fprintf(f, "lambus_message_messages_total{member=\"other\"} %" PRIu64 "\n",
+        fprintf(f, "lambus_message_messages_total{member=\"(other)\"} %" PRIu64 "\n",
                 stats->other_messages);
         fputs("# TYPE lambus_message_bytes counter\n", f);
         for (size_t i = 0; i < n; i++) {
@@ -115,7 +118,7 @@ static void write_messages(FILE *f, const struct stats *stats)
                 write_label(f, "member", stats->messages[i].text);
                 fprintf(f, "} %" PRIu64 "\n", stats->messages[i].bytes);
         }
-        fprintf(f, "lambus_message_bytes_total{member=\"other\"} %" PRIu64 "\n",
+        fprintf(f, "lambus_message_bytes_total{member=\"(other)\"} %" PRIu64 "\n",
                 stats->other_bytes);
 }
 
