@@ -60,6 +60,19 @@ void inbox_place(struct inbox *in, struct inbox_entry *e, uint64_t stamp)
         inbox_assert(in);
 }
 
+void inbox_put(struct inbox *in, struct inbox_entry *e, uint64_t stamp)
+{
+        struct cds_list_head *at = in->entries.prev;
+
+        assert(!e->stamp && !in->closed && !stamp_is_staged(stamp));
+        e->stamp = stamp;
+        while (at != &in->entries && inbox_compare(entry_of(at), e) > 0)
+                at = at->prev;
+        cds_list_add(&e->link, at); /* behind @at */
+        count(in, e, 1);
+        inbox_assert(in);
+}
+
 void inbox_commit(struct inbox *in, struct inbox_entry *e, uint64_t stamp)
 {
         struct cds_list_head *at = e->link.next;

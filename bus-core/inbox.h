@@ -60,6 +60,12 @@ void inbox_deinit(struct inbox *in);
 void inbox_place(struct inbox *in, struct inbox_entry *e, uint64_t stamp);
 
 /**
+ * inbox_put() - put an entry where it belongs, committed
+ * @stamp:      even; not smaller than any in the inbox
+ */
+void inbox_put(struct inbox *in, struct inbox_entry *e, uint64_t stamp);
+
+/**
  * inbox_commit() - give a staged entry its final place
  * @stamp:      even, larger than the staged one
  */

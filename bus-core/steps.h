@@ -6,8 +6,9 @@
  *
  * What it is     What peer_send() and tx_commit() are made of. A step is one locked section, or
  *                one atomic operation on one clock: all that other threads can tell apart.
- * How            The two functions do nothing but take their steps in turn. test-order.c takes
- *                the steps of several sends in every interleaving. Nobody else includes this.
+ * How            The two functions do nothing but take their steps in turn, unless tx_commit() is
+ *                sure that no other thread could see them. test-order.c takes the steps of several
+ *                sends in every interleaving. Nobody else includes this.
  */
 
 #include "bus-core/tx.h"

@@ -353,6 +353,59 @@ START_TEST(unicast_and_multicast_of_one_sender_keep_their_order)
 }
 END_TEST
 
+static unsigned draw(unsigned *state, unsigned n)
+{
+        *state = *state * 1103515245 + 12345;
+        return (*state >> 16) % n;
+}
+
+/* Sends of one to three messages by anyone to anyone, and receivers that go; the same for each @seed. */
+static void send_at_random(unsigned seed, bool in_steps)
+{
+        for (uint64_t n = 0; n < 60; n++) {
+                struct tx tx;
+
+                tx_init(&tx, to[draw(&seed, N_PEERS)]);
+                for (unsigned i = 1 + draw(&seed, 3); i; i--) {
+                        _cleanup_(message_unrefp) struct message *m = kit_message(4 * n + i, 1, NULL);
+
+                        for (unsigned k = 1 + draw(&seed, 20); k; k--)
+                                ck_assert_int_eq(tx_add(&tx, to[draw(&seed, N_PEERS)], m), 0);
+                        if (draw(&seed, 2)) /* as what watchers get in between */
+                                tx.from = to[draw(&seed, N_PEERS)];
+                }
+                if (draw(&seed, 8) == 0)
+                        peer_close(to[draw(&seed, N_PEERS)]);
+                if (in_steps) {
+                        while (tx_step(&tx))
+                                ;
+                        tx_finish(&tx, NULL, NULL);
+                } else {
+                        tx_commit(&tx, NULL, NULL);
+                }
+        }
+}
+
+START_TEST(who_is_alone_gets_where_the_steps_lead)
+{
+        int64_t tags[N_PEERS][1000];
+        size_t n[N_PEERS] = {};
+
+        setup();
+        send_at_random(_i, true);
+        for (int i = 0; i < N_PEERS; i++)
+                while ((tags[i][n[i]] = kit_receive(to[i])) >= 0)
+                        n[i]++;
+        teardown();
+        setup();
+        send_at_random(_i, false);
+        for (int i = 0; i < N_PEERS; i++)
+                for (size_t k = 0; k <= n[i]; k++)
+                        ck_assert_int_eq(kit_receive(to[i]), tags[i][k]);
+        teardown();
+}
+END_TEST
+
 int main(void)
 {
         return KIT_RUN("tx", {a_commit_reaches_every_receiver_once},
@@ -366,5 +419,6 @@ int main(void)
                        {touched_is_called_after_the_last_settle_and_not_for_the_closed},
                        {a_refused_receiver_leaves_the_transaction_unchanged},
                        {any_failed_allocation_leaves_nothing_behind},
-                       {unicast_and_multicast_of_one_sender_keep_their_order});
+                       {unicast_and_multicast_of_one_sender_keep_their_order},
+                       {who_is_alone_gets_where_the_steps_lead, 50});
 }

@@ -6,6 +6,7 @@
 
 #include "bus-core/steps.h"
 #include "bus-core/tx.h"
+#include "bus-core/util/alone.h"
 #include "bus-core/util/cache.h"
 #include "bus-core/util/error.h"
 
@@ -170,10 +171,47 @@ void tx_finish(struct tx *tx, void (*touched)(void *data, struct peer *to), void
         tx_clear(tx);
 }
 
+/* Puts an entry where it belongs at once, unless the inbox was closed. */
+static void tx_put(struct tx *tx, struct tx_slot *slot)
+{
+        struct peer *to = slot->to;
+
+        pthread_mutex_lock(&to->data.lock);
+        if (!to->data.inbox.closed) {
+                inbox_put(&to->data.inbox, slot->entry, tx->stamp);
+                slot->entry = NULL;
+        }
+        pthread_mutex_unlock(&to->data.lock);
+}
+
+/*
+ * Where there is no other thread nobody comes between, and no place need be held: what the steps
+ * lead to, without them.
+ */
+static void tx_commit_alone(struct tx *tx)
+{
+        struct tx_slot *slots = tx_slots(tx);
+
+        tx_pay(tx);
+        tx->stamp = peer_now(tx->from);
+        for (size_t i = 0; i < tx->n; i++)
+                tx->stamp = MAX(tx->stamp, peer_now(slots[i].to));
+        tx->stamp += 2;
+        peer_sync(tx->from, tx->stamp);
+        for (size_t i = 0; i < tx->n; i++) {
+                peer_sync(slots[i].to, tx->stamp);
+                tx_put(tx, &slots[i]);
+        }
+        tx->state = TX_DONE;
+}
+
 void tx_commit(struct tx *tx, void (*touched)(void *data, struct peer *to), void *data)
 {
-        while (tx_step_inline(tx))
-                ;
+        if (ALONE)
+                tx_commit_alone(tx);
+        else
+                while (tx_step_inline(tx))
+                        ;
         tx_finish(tx, touched, data);
 }
 

@@ -16,6 +16,7 @@
  *                Between stage and settle nothing is allocated or freed, nothing sleeps, no hook
  *                is called, and no lock but one data.lock at a time is held: a staged entry
  *                blocks an inbox for just so long.
+ *                A process with one thread goes from OPEN to DONE at once, to the same end.
  * States
  *                  tx_add()
  *                    v  |   tx_step()            tx_step()            tx_step()
