@@ -21,6 +21,11 @@
 #include "shim/kdbus/super/line.h"
 #include "shim/kdbus/super/relay.h"
 
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS   SECCOMP_IOW(4, __u64)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
+#endif
+
 #define IDLE_MAX    4   /* threads beyond that end when they have nothing to do */
 #define RESTART     512 /* ERESTARTSYS: the kernel makes EINTR of it, or calls again */
 
@@ -286,6 +291,8 @@ int answer_start(int listener, struct kdbusfs *fs, struct lines *lines, dev_t de
                 return -ENOMEM;
         *a = (struct answerer){.listener = listener, .fs = fs, .lines = lines, .dev = dev};
         pthread_mutex_init(&a->lock, NULL);
+        /* the caller waits for us and we for it: one processor serves both best; new kernels only */
+        (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
         pthread_mutex_lock(&a->lock);
         r = spawn(a);
         pthread_mutex_unlock(&a->lock);

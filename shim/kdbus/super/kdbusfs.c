@@ -68,7 +68,7 @@ struct kdbusfs {
         struct sockaddr_un daemon;
         struct fsnode *nodes, *current;
         fuse_ino_t last_ino;
-        int epoll_fd; /* connections that someone polls */
+        int epoll_fd; /* all connections; by edges, for pollers may want those */
         pthread_t serving;
         dev_t dev; /* constant once programs run */
 };
@@ -210,7 +210,7 @@ static int connect_daemon(struct kdbusfs *fs)
 
 static int handle_open(struct fshandle *h, const char *path, pid_t tid)
 {
-        struct epoll_event ev = {.events = EPOLLONESHOT, .data.u64 = h->ino};
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = h->ino};
         struct line *line = NULL;
         int r;
 
@@ -479,18 +479,14 @@ static void on_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
                     struct fuse_pollhandle *ph)
 {
         struct fshandle *h = (struct fshandle *)(uintptr_t)fi->fh;
-        struct epoll_event ev = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT,
-                                 .data.u64 = h->ino};
-        unsigned state = poll_state(h);
 
+        /* first the one, then the other: what comes in between is told */
         if (ph) {
                 if (h->waiting)
                         fuse_pollhandle_destroy(h->waiting);
                 h->waiting = ph;
-                /* also if it is ready now: the poller may wait for the next time */
-                epoll_ctl(h->fs->epoll_fd, EPOLL_CTL_MOD, h->sock, &ev);
         }
-        fuse_reply_poll(req, state);
+        fuse_reply_poll(req, poll_state(h));
 }
 
 /* --- directories --- */

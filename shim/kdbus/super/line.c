@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -18,8 +19,6 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
-
-#define SWEEP_EVERY 64 /* new lines, between two looks for those whose threads have ended */
 
 static void fclosep(FILE **f)
 {
@@ -127,16 +126,58 @@ static void unlist(struct lines *lines, struct line *line)
                 line_free(line);
 }
 
-static void sweep(struct lines *lines)
+/* until its thread ends; a line that cannot be watched serves one call */
+static void list(struct lines *lines, struct line *line)
 {
-        struct line *line, *next;
+        struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT, .data.fd = line->tid};
 
-        if (++lines->n_since_sweep < SWEEP_EVERY)
+        if (line->thread < 0 ||
+            epoll_ctl(lines->epoll_fd, EPOLL_CTL_ADD, line->thread, &ev) < 0)
                 return;
-        lines->n_since_sweep = 0;
-        HASH_ITER(hh, lines->lines, line, next)
-                if (!line->busy && !is_current(line))
-                        unlist(lines, line);
+        HASH_ADD(hh, lines->lines, tid, sizeof(line->tid), line);
+        line->listed = line->hh.tbl;
+}
+
+static void on_end(struct lines *lines, pid_t tid)
+{
+        struct line *line;
+
+        pthread_mutex_lock(&lines->lock);
+        HASH_FIND(hh, lines->lines, &tid, sizeof(tid), line);
+        if (line && !is_current(line))
+                unlist(lines, line);
+        pthread_mutex_unlock(&lines->lock);
+}
+
+static void *watch(void *data)
+{
+        struct lines *lines = data;
+        struct epoll_event events[32];
+
+        for (;;) {
+                int n = epoll_wait(lines->epoll_fd, events, ARRAY_SIZE(events), -1);
+
+                for (int i = 0; i < n; i++)
+                        on_end(lines, events[i].data.fd);
+        }
+        return NULL;
+}
+
+/**
+ * lines_start() - a table, as long as this process lives
+ */
+int lines_start(struct lines *lines)
+{
+        pthread_t thread;
+
+        *lines = (struct lines){.lock = PTHREAD_MUTEX_INITIALIZER};
+        lines->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (lines->epoll_fd < 0)
+                return -errno;
+        if (pthread_create(&thread, NULL, watch, lines))
+                return -ENOMEM;
+        pthread_detach(thread);
+        return 0;
 }
 
 static int get_locked(struct lines *lines, pid_t tid, struct line **linep)
@@ -150,14 +191,10 @@ static int get_locked(struct lines *lines, pid_t tid, struct line **linep)
                 line = NULL;
         }
         if (!line) {
-                sweep(lines);
                 r = line_new(&line, tid);
                 if (r)
                         return r;
-                if (line->thread >= 0) {
-                        HASH_ADD(hh, lines->lines, tid, sizeof(line->tid), line);
-                        line->listed = line->hh.tbl;
-                }
+                list(lines, line);
         }
         line->busy = true;
         *linep = line;

@@ -9,7 +9,8 @@
  * How            A line is found by the thread's number while that thread waits in a system call
  *                that we answer, so it cannot go away or ask twice. Descriptors of the process
  *                and of the thread itself (PIDFD_THREAD) prove later that the number still means
- *                the same; where the kernel does not have the second, a line serves one call.
+ *                the same, and tell when it ends: then so does the line. Where the kernel does not
+ *                have the second, a line serves one call.
  * Guard          The table: its lock. A line: whoever got it, until line_put().
  */
 
@@ -35,14 +36,10 @@ struct line {
 struct lines {
         pthread_mutex_t lock;
         struct line *lines;
-        size_t n_since_sweep;
+        int epoll_fd; /* threads that have a line */
 };
 
-#define LINES_NULL                                                                                 \
-        {                                                                                          \
-                .lock = PTHREAD_MUTEX_INITIALIZER                                                  \
-        }
-
+int lines_start(struct lines *lines);
 int line_get(struct lines *lines, pid_t tid, struct line **linep);
 void line_put(struct lines *lines, struct line *line);
 int line_renew(struct line *line);

@@ -144,11 +144,12 @@ static void raise_files(void)
 
 static int serve(const struct supervise *how, int link, struct kdbusfs **fsp)
 {
-        static struct lines lines = LINES_NULL;
+        static struct lines lines;
         struct news news;
         int fd, r;
 
         r = hear(link, &news, &fd);
+        r = r ?: lines_start(&lines);
         r = r ?: kdbusfs_start(fsp, fd, how->state, &lines);
         r = r ?: hear(link, &news, &fd);
         if (!r)
