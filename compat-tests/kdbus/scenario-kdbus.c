@@ -17,8 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -1743,6 +1745,14 @@ static void nothing(int sig)
 {
 }
 
+static int status_of(pid_t pid)
+{
+        int status = -1;
+
+        waitpid(pid, &status, 0);
+        return status;
+}
+
 /* a signal without SA_RESTART ends the wait; the same call again goes on where it stood */
 START_TEST(an_interrupted_call_is_resumed)
 {
@@ -1768,6 +1778,54 @@ START_TEST(an_interrupted_call_is_resumed)
         msg = (void *)(a.pool + info.offset);
         ck_assert_uint_eq(msg->cookie_reply, 7);
         waitpid(pid, &(int){0}, 0);
+}
+END_TEST
+
+/* with SA_RESTART the program does not notice */
+START_TEST(a_restarted_call_goes_on)
+{
+        struct sigaction sa = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+        struct kdbus_msg_info info;
+        struct kdbus_msg *msg;
+        struct build m;
+        pid_t pid;
+
+        sigaction(SIGUSR1, &sa, NULL);
+        pid = fork();
+        if (pid == 0) {
+                for (int i = 0; i < 3; i++) {
+                        usleep(30000);
+                        kill(getppid(), SIGUSR1);
+                }
+                usleep(50000);
+                if (msg_recv(&b, &msg) || msg->cookie != 7 || reply(&b, a.id, 7))
+                        _exit(1);
+                _exit(msg_recv(&b, &msg) == -EAGAIN ? 0 : 2); /* it was sent once */
+        }
+        msg_init(&m, b.id, NULL, KDBUS_MSG_EXPECT_REPLY, 7);
+        ck_assert_int_eq(msg_send(&a, &m, KDBUS_SEND_SYNC_REPLY, &info), 0);
+        msg = (void *)(a.pool + info.offset);
+        ck_assert_uint_eq(msg->cookie_reply, 7);
+        ck_assert_int_eq(status_of(pid), 0);
+}
+END_TEST
+
+/* RECV never waits, and a synchronous call always does */
+START_TEST(nonblocking_changes_nothing)
+{
+        struct callee c = {.act = ANSWER, .cancel_fd = -1};
+        struct kdbus_msg_info info;
+        struct kdbus_msg *msg;
+        pthread_t thread;
+        struct build m;
+
+        ck_assert_int_eq(fcntl(a.fd, F_SETFL, O_RDWR | O_NONBLOCK), 0);
+        ck_assert_int_eq(msg_recv(&a, &msg), -EAGAIN);
+        pthread_create(&thread, NULL, callee, &c);
+        msg_init(&m, b.id, NULL, KDBUS_MSG_EXPECT_REPLY, 7);
+        ck_assert_int_eq(msg_send(&a, &m, KDBUS_SEND_SYNC_REPLY, &info), 0);
+        pthread_join(thread, NULL);
+        ck_assert(fcntl(a.fd, F_GETFL) & O_NONBLOCK);
 }
 END_TEST
 
@@ -1833,6 +1891,162 @@ START_TEST(closing_tells_the_others_at_once)
         ck_assert_int_eq(msg_recv(&a, &msg), 0);
         ck_assert_uint_eq(msg->items[0].type, KDBUS_ITEM_ID_REMOVE);
         ck_assert_uint_eq(msg->items[0].id_change.id, id);
+}
+END_TEST
+
+/* a new program: the test itself, as main() has it */
+_Noreturn static void become_sender(int fd, uint64_t dst)
+{
+        char fd_text[16], dst_text[32];
+        char *argv[] = {(char *)"scenario-kdbus", (char *)"--send", fd_text, dst_text, NULL};
+
+        snprintf(fd_text, sizeof(fd_text), "%d", fd);
+        snprintf(dst_text, sizeof(dst_text), "%llu", (unsigned long long)dst);
+        execv("/proc/self/exe", argv);
+        _exit(127);
+}
+
+START_TEST(a_handle_survives_exec)
+{
+        struct kdbus_msg *msg;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                fcntl(a.fd, F_SETFD, 0);
+                become_sender(a.fd, b.id);
+        }
+        ck_assert_int_eq(status_of(pid), 0);
+        ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        ck_assert_uint_eq(msg->src_id, a.id);
+}
+END_TEST
+
+START_TEST(close_on_exec_ends_a_connection)
+{
+        struct kdbus_msg *msg = NULL;
+        int started[2], ends[2];
+        struct conn c;
+        pid_t pid;
+
+        ck_assert_int_eq(pipe(started), 0);
+        ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+        pid = fork();
+        if (pid == 0) {
+                if (conn_open(&c, path_of("bus"), 0, NULL))
+                        _exit(1);
+                (void)!write(started[1], &c.id, sizeof(c.id));
+                if (read(ends[0], &(char){0}, 1) != 1)
+                        _exit(1);
+                dup2(started[0], 0);
+                execl("/bin/cat", "cat", NULL);
+                _exit(127);
+        }
+        ck_assert_int_eq(read(started[0], &c.id, sizeof(c.id)), sizeof(c.id));
+        ck_assert_int_eq(match_all(&a, 1), 0);
+        ck_assert_int_eq(write(ends[1], "", 1), 1);
+        ck_assert_int_eq(msg_wait(&a, 5000, &msg), 0);
+        ck_assert_uint_eq(msg->items[0].type, KDBUS_ITEM_ID_REMOVE);
+        ck_assert_uint_eq(msg->items[0].id_change.id, c.id);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+}
+END_TEST
+
+static int take_fd(int socket)
+{
+        union {
+                struct cmsghdr align;
+                char buf[CMSG_SPACE(sizeof(int))];
+        } control;
+        struct iovec iov = {&(char){0}, 1};
+        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1,
+                            .msg_control = &control, .msg_controllen = sizeof(control)};
+        int fd = -1;
+
+        if (recvmsg(socket, &mh, 0) == 1 && CMSG_FIRSTHDR(&mh))
+                memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&mh)), sizeof(fd));
+        return fd;
+}
+
+static void pass_fd(int socket, int fd)
+{
+        union {
+                struct cmsghdr align;
+                char buf[CMSG_SPACE(sizeof(int))];
+        } control = {.align = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                               .cmsg_len = CMSG_LEN(sizeof(int))}};
+        struct iovec iov = {&(char){0}, 1};
+        struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1,
+                            .msg_control = &control, .msg_controllen = sizeof(control)};
+
+        memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+        ck_assert_int_eq(sendmsg(socket, &mh, 0), 1);
+}
+
+START_TEST(a_handle_is_passed_over_a_socket)
+{
+        struct kdbus_msg *msg = NULL;
+        int ends[2];
+        struct conn c;
+        pid_t pid;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends), 0);
+        pid = fork();
+        if (pid == 0) {
+                c.fd = take_fd(ends[1]);
+                _exit(msg_simple(&c, b.id, NULL, 5) ? 1 : 0);
+        }
+        ck_assert_int_eq(conn_open(&c, path_of("bus"), 0, NULL), 0);
+        pass_fd(ends[0], c.fd);
+        ck_assert_int_eq(status_of(pid), 0);
+        ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        ck_assert_uint_eq(msg->src_id, c.id);
+        conn_close(&c);
+}
+END_TEST
+
+START_TEST(epoll_tells_levels_and_edges)
+{
+        int level = epoll_create1(EPOLL_CLOEXEC), edge = epoll_create1(EPOLL_CLOEXEC);
+        struct epoll_event ev = {.events = EPOLLIN};
+        struct kdbus_msg *msg;
+
+        ck_assert_int_eq(epoll_ctl(level, EPOLL_CTL_ADD, b.fd, &ev), 0);
+        ev.events = EPOLLIN | EPOLLET;
+        ck_assert_int_eq(epoll_ctl(edge, EPOLL_CTL_ADD, b.fd, &ev), 0);
+        for (int round = 0; round < 3; round++) {
+                ck_assert_int_eq(epoll_wait(level, &ev, 1, 0), 0);
+                ck_assert_int_eq(epoll_wait(edge, &ev, 1, 0), 0);
+                ck_assert_int_eq(msg_simple(&a, b.id, NULL, 1), 0);
+                for (int i = 0; i < 2; i++) {
+                        ck_assert_int_eq(epoll_wait(level, &ev, 1, 1000), 1);
+                        ck_assert_int_eq(ev.events, EPOLLIN);
+                }
+                ck_assert_int_eq(epoll_wait(edge, &ev, 1, 1000), 1);
+                ck_assert_int_eq(epoll_wait(edge, &ev, 1, 0), 0);
+                ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        }
+        close(level);
+        close(edge);
+}
+END_TEST
+
+START_TEST(select_waits_for_a_message)
+{
+        struct timeval patience = {.tv_sec = 5};
+        struct kdbus_msg *msg;
+        pid_t pid = fork();
+        fd_set set;
+
+        if (pid == 0) {
+                usleep(50000);
+                _exit(msg_simple(&a, b.id, NULL, 1) ? 1 : 0);
+        }
+        FD_ZERO(&set);
+        FD_SET(b.fd, &set);
+        ck_assert_int_eq(select(b.fd + 1, &set, NULL, NULL, &patience), 1);
+        ck_assert_int_eq(msg_recv(&b, &msg), 0);
+        ck_assert_int_eq(status_of(pid), 0);
 }
 END_TEST
 
@@ -1982,12 +2196,27 @@ static void add_all(TCase *t)
         tcase_add_test(t, a_deadline_in_the_past_sends_nothing);
         tcase_add_test(t, a_synchronous_send_must_be_a_call);
         tcase_add_test(t, an_interrupted_call_is_resumed);
+        tcase_add_test(t, a_restarted_call_goes_on);
+        tcase_add_test(t, nonblocking_changes_nothing);
         tcase_add_test(t, a_handle_is_shared_by_fork_and_dup);
         tcase_add_test(t, threads_share_a_handle);
         tcase_add_test(t, closing_tells_the_others_at_once);
+        tcase_add_test(t, a_handle_survives_exec);
+        tcase_add_test(t, close_on_exec_ends_a_connection);
+        tcase_add_test(t, a_handle_is_passed_over_a_socket);
+        tcase_add_test(t, epoll_tells_levels_and_edges);
+        tcase_add_test(t, select_waits_for_a_message);
         tcase_add_test(t, a_custom_endpoint_denies_until_it_is_told);
         tcase_add_loop_test(t, a_policy_is_checked, 0, ARRAY_SIZE(policies));
         tcase_add_test(t, a_name_has_one_policy_holder);
+}
+
+/* what a test executed: one message, through a handle that it was left */
+static int send_one(char **argv)
+{
+        struct conn c = {.fd = atoi(argv[2])};
+
+        return msg_simple(&c, strtoull(argv[3], NULL, 10), NULL, 1) ? 1 : 0;
 }
 
 int main(int argc, char **argv)
@@ -1996,6 +2225,8 @@ int main(int argc, char **argv)
         TCase *tcase = tcase_create("kdbus");
         Suite *suite = suite_create("kdbus");
 
+        if (argc == 4 && strcmp(argv[1], "--send") == 0)
+                return send_one(argv);
         harness_enter(argv, server);
         tcase_add_checked_fixture(tcase, setup, teardown);
         add_all(tcase);
