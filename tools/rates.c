@@ -230,7 +230,8 @@ static void cell(const struct rates *rates, const struct rates_row *row, enum co
         const double *n = row->per_second;
         double all = rates->total.per_second[COUNT_MESSAGES_IN];
 
-        if (columns[column].counted && !rates->view->has_counts) {
+        if ((columns[column].counted && !rates->view->has_counts) ||
+            (column != NAMES && !rates->view->has_stats)) {
                 strcpy(buf, "-");
                 return;
         }

@@ -45,6 +45,7 @@ static void setup(void)
         before.at = 1000000;
         now.at = 3000000;
         before.has_counts = now.has_counts = true;
+        before.has_stats = now.has_stats = true;
         before.stats.list[kind] = (struct stats_list){ before_rows, 3, 3 };
         now.stats.list[kind] = (struct stats_list){ now_rows, 4, 4 };
         before_messages[0] = (struct stats_message){ .text = "a.B", .messages = 5, .bytes = 50 };

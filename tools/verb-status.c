@@ -215,7 +215,7 @@ static void print_work(const struct status *s)
                        figure_count(b, uptime > 0 ? n / uptime : 0), figure_count(c, n),
                        figure_size(a, count(s, COUNT_BYTES_IN)));
         }
-        if (!s->view.stats.list[STATS_CONNECTIONS].n)
+        if (!s->view.has_stats)
                 return;
         put_head("charged");
         printf("%s of messages in queues", figure_size(a, gauge(s, GAUGE_QUEUED_BYTES)));
@@ -268,10 +268,13 @@ static void print_users(const struct status *s)
 
         if (!users->n)
                 return;
-        printf("\n%-20s %11s %8s %8s", "User", "connections", "names", "rules");
+        printf("\n%-20s %11s %8s", "User", "connections", "names");
+        if (s->view.has_stats)
+                printf(" %8s", "rules");
         if (s->view.has_counts)
                 printf(" %9s", "messages");
-        printf(" %8s", "queued");
+        if (s->view.has_stats)
+                printf(" %8s", "queued");
         if (s->view.has_counts)
                 printf(" %8s", "refused");
         putchar('\n');
@@ -279,12 +282,14 @@ static void print_users(const struct status *s)
                 const struct stats_row *row = &users->rows[i];
 
                 figure_text(name, sizeof(name), view_user(row->name, buf, sizeof(buf)), 20);
-                printf("%-20s %11" PRIu64 " %8" PRIu64 " %8" PRIu64, name,
-                       row->gauge[GAUGE_CONNECTIONS], row->gauge[GAUGE_NAMES],
-                       row->gauge[GAUGE_MATCH_RULES]);
+                printf("%-20s %11" PRIu64 " %8" PRIu64, name, row->gauge[GAUGE_CONNECTIONS],
+                       row->gauge[GAUGE_NAMES]);
+                if (s->view.has_stats)
+                        printf(" %8" PRIu64, row->gauge[GAUGE_MATCH_RULES]);
                 if (s->view.has_counts)
                         printf(" %9s", figure_count(cell[0], row->count[COUNT_MESSAGES_IN]));
-                printf(" %8s", figure_bytes(cell[1], row->gauge[GAUGE_QUEUED_BYTES]));
+                if (s->view.has_stats)
+                        printf(" %8s", figure_bytes(cell[1], row->gauge[GAUGE_QUEUED_BYTES]));
                 if (s->view.has_counts)
                         printf(" %8s", figure_count(cell[2], row->count[COUNT_REFUSED]));
                 putchar('\n');

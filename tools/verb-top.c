@@ -92,14 +92,19 @@ static void header_bus(const struct top *top, char *buf, size_t size)
         const char *program = text(top, "program"), *type = text(top, "type");
         char up[FIGURE_MAX] = "";
         bool told = json_object_get(top->now.about, "connections");
+        size_t n;
 
         if (json_object_get(top->now.about, "uptime_usec"))
                 figure_time(up, number(top, "uptime_usec"));
-        snprintf(buf, size, "%s%s%s%s%s%s  %.0f connections, %.0f names, %.0f rules",
+        snprintf(buf, size, "%s%s%s%s%s%s  %.0f connections, %.0f names",
                  *program ? program : "bus", *type ? ", " : "", type, *type ? " bus" : "",
                  *up ? ", up " : "", up,
                  told ? number(top, "connections") : stats->list[STATS_CONNECTIONS].n,
-                 told ? number(top, "names") : stats->total.gauge[GAUGE_NAMES],
+                 told ? number(top, "names") : stats->total.gauge[GAUGE_NAMES]);
+        if (!top->now.has_stats)
+                return;
+        n = strlen(buf);
+        snprintf(buf + n, size - n, ", %.0f rules",
                  told ? number(top, "match_rules") : stats->total.gauge[GAUGE_MATCH_RULES]);
 }
 
@@ -110,6 +115,10 @@ static void header_work(const struct top *top, char *buf, size_t size)
         char cells[5][FIGURE_MAX];
 
         figure_size(cells[2], held[GAUGE_QUEUED_BYTES]);
+        if (!top->now.has_stats) {
+                snprintf(buf, size, "no more than who is there can be told");
+                return;
+        }
         if (!top->now.has_counts) {
                 snprintf(buf, size, "%s in queues, messages are not counted by this bus", cells[2]);
                 return;

@@ -307,6 +307,7 @@ int view_read(struct view *view, const json_t *reply)
         r = view_init(view);
         if (r)
                 return error_fold(r);
+        view->has_stats = true;
         read_common(view, reply);
         if (json_object_get(reply, OUR "Version"))
                 return error_fold(read_own(view, reply));
@@ -490,13 +491,19 @@ static int add_up(struct view *view, sd_bus *bus)
         return error_fold(r);
 }
 
+static const char *base_of(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
 /* The program at the other end, if nobody said what it is. */
 static void find_program(struct view *view, sd_bus *bus)
 {
         struct ucred creds;
         socklen_t n = sizeof(creds);
-        char link[64], path[4096];
-        const char *slash;
+        char link[64], path[4096], comm[64] = "";
         ssize_t len;
 
         if (json_object_get(view->about, "program") ||
@@ -506,11 +513,15 @@ static void find_program(struct view *view, sd_bus *bus)
                 about(view, "pid", json_integer(creds.pid));
         snprintf(link, sizeof(link), "/proc/%d/exe", creds.pid);
         len = creds.pid > 1 ? readlink(link, path, sizeof(path) - 1) : -1;
-        if (len <= 0)
+        path[MAX(len, (ssize_t)0)] = 0;
+        if (!*path && creds.pid > 1) { /* only its name is for everyone */
+                snprintf(link, sizeof(link), "%d", creds.pid);
+                read_comm(link, comm);
+                snprintf(path, sizeof(path), "%s", comm);
+        }
+        if (!*path)
                 return;
-        path[len] = 0;
-        slash = strrchr(path, '/');
-        about(view, "program", json_string(slash ? slash + 1 : path));
+        about(view, "program", json_string(base_of(path)));
 }
 
 static void explain(struct view *view, const sd_bus_error *error)

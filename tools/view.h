@@ -25,6 +25,7 @@ struct view {
         uint64_t at;     /* CLOCK_MONOTONIC, microseconds */
         json_t *about;   /* an object: program, id, connections, limits, and so on */
         json_t *missing; /* texts: what is not known, and why */
+        bool has_stats;  /* it tells statistics at all */
         bool has_counts; /* messages are counted */
         bool has_units;  /* and units told apart */
         struct stats stats;
