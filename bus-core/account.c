@@ -3,11 +3,15 @@
 
 #include <string.h>
 
+/* A share comes and goes with each large message: that must not go to malloc. */
 #define HASH_NONFATAL_OOM        1
 #define uthash_nonfatal_oom(elt) ((elt)->oom = true)
+#define uthash_malloc(size)      cache_alloc(size)
+#define uthash_free(block, size) cache_free(block)
 #include <uthash.h>
 
 #include "bus-core/account.h"
+#include "bus-core/util/cache.h"
 #include "bus-core/util/error.h"
 
 /* What one actor holds of one owner's account. Lives while it holds anything. */
@@ -88,13 +92,13 @@ static struct account_share *share_get_locked(struct account *owner, uid_t actor
         HASH_FIND(hh, owner->shares, &actor, sizeof(actor), share);
         if (share)
                 return share;
-        share = calloc(1, sizeof(*share));
+        share = cache_alloc(sizeof(*share));
         if (!share)
                 return NULL;
-        share->actor = actor;
+        *share = (struct account_share){ .actor = actor };
         HASH_ADD(hh, owner->shares, actor, sizeof(share->actor), share);
         if (share->oom) {
-                free(share);
+                cache_free(share);
                 return NULL;
         }
         share->owner = account_ref(owner);
@@ -109,7 +113,7 @@ static struct account *share_put_locked(struct account_share *share)
         if (share->n_charges)
                 return NULL;
         HASH_DEL(owner->shares, share);
-        free(share);
+        cache_free(share);
         return owner;
 }
 
