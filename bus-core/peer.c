@@ -50,9 +50,9 @@ void peer_close(struct peer *peer)
 {
         CDS_LIST_HEAD(dropped);
 
-        pthread_mutex_lock(&peer->data.lock);
+        lock_enter(&peer->data.lock);
         inbox_flush(&peer->data.inbox, &dropped);
-        pthread_mutex_unlock(&peer->data.lock);
+        lock_leave(&peer->data.lock);
         peer_release_all(peer, &dropped);
 }
 
@@ -169,13 +169,13 @@ int peer_place(struct peer *from, struct peer *to, struct inbox_entry *e, uint64
 
         e->sender = from->id;
         e->seq = peer_next_seq(from);
-        pthread_mutex_lock(&to->data.lock);
+        lock_enter(&to->data.lock);
         closed = to->data.inbox.closed;
         if (!closed) {
                 *stamp = peer_tick_locked(to, peer_now(from));
                 inbox_place(&to->data.inbox, e, *stamp);
         }
-        pthread_mutex_unlock(&to->data.lock);
+        lock_leave(&to->data.lock);
         return closed ? PEER_E_CLOSED : 0;
 }
 
@@ -203,13 +203,13 @@ size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max)
         struct inbox_entry *e;
         size_t n = 0;
 
-        pthread_mutex_lock(&peer->data.lock);
+        lock_enter(&peer->data.lock);
         while (n < max && (e = inbox_front(&peer->data.inbox))) {
                 inbox_remove(&peer->data.inbox, e);
                 cds_list_add_tail(&e->link, out);
                 n++;
         }
-        pthread_mutex_unlock(&peer->data.lock);
+        lock_leave(&peer->data.lock);
         return n;
 }
 
@@ -217,12 +217,12 @@ void peer_look(struct peer *peer, bool (*fn)(void *data, const struct inbox_entr
 {
         struct inbox_entry *e;
 
-        pthread_mutex_lock(&peer->data.lock);
+        lock_enter(&peer->data.lock);
         cds_list_for_each_entry(e, &peer->data.inbox.entries, link) {
                 if (!fn(data, e))
                         break;
         }
-        pthread_mutex_unlock(&peer->data.lock);
+        lock_leave(&peer->data.lock);
 }
 
 static void entry_free(struct inbox_entry *e)

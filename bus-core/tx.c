@@ -87,13 +87,13 @@ static void tx_stage(struct tx *tx, struct tx_slot *slot)
         struct peer *to = slot->to;
         uint64_t stamp;
 
-        pthread_mutex_lock(&to->data.lock);
+        lock_enter(&to->data.lock);
         if (!to->data.inbox.closed) {
                 stamp = peer_tick_locked(to, tx->floor);
                 inbox_place(&to->data.inbox, slot->entry, stamp - 1);
                 tx->stamp = MAX(tx->stamp, stamp);
         }
-        pthread_mutex_unlock(&to->data.lock);
+        lock_leave(&to->data.lock);
 }
 
 /* The entry takes its place, unless its inbox was closed before or since (stamp 0). */
@@ -101,12 +101,12 @@ static void tx_settle(struct tx *tx, struct tx_slot *slot)
 {
         struct peer *to = slot->to;
 
-        pthread_mutex_lock(&to->data.lock);
+        lock_enter(&to->data.lock);
         if (slot->entry->stamp) {
                 inbox_commit(&to->data.inbox, slot->entry, tx->stamp);
                 slot->entry = NULL;
         }
-        pthread_mutex_unlock(&to->data.lock);
+        lock_leave(&to->data.lock);
 }
 
 static inline bool tx_step_inline(struct tx *tx)
@@ -176,12 +176,12 @@ static void tx_put(struct tx *tx, struct tx_slot *slot)
 {
         struct peer *to = slot->to;
 
-        pthread_mutex_lock(&to->data.lock);
+        lock_enter(&to->data.lock);
         if (!to->data.inbox.closed) {
                 inbox_put(&to->data.inbox, slot->entry, tx->stamp);
                 slot->entry = NULL;
         }
-        pthread_mutex_unlock(&to->data.lock);
+        lock_leave(&to->data.lock);
 }
 
 /*

@@ -14,6 +14,7 @@
  * Guard          The orders named are those between threads; alone, program order is all there is.
  */
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,4 +52,20 @@ static inline bool move_relaxed(_Atomic uint64_t *at, uint64_t *old, uint64_t n)
                                                              memory_order_relaxed);
         atomic_store_explicit(at, n, memory_order_relaxed);
         return true;
+}
+
+/*
+ * lock_enter(), lock_leave() - for a few lines between which nothing is called that could start a
+ * thread
+ */
+static inline void lock_enter(pthread_mutex_t *lock)
+{
+        if (!ALONE)
+                pthread_mutex_lock(lock);
+}
+
+static inline void lock_leave(pthread_mutex_t *lock)
+{
+        if (!ALONE)
+                pthread_mutex_unlock(lock);
 }

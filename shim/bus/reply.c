@@ -56,14 +56,14 @@ static int link_awaited(struct reply_slot *slot, size_t max, size_t *n)
         struct replies *replies = &slot->caller->replies;
         int r = 0;
 
-        pthread_mutex_lock(&replies->lock);
+        lock_enter(&replies->lock);
         if (replies->n_awaited >= max) {
                 r = REPLY_E_LIMIT;
         } else {
                 cds_list_add_tail(&slot->awaited_link, &replies->awaited);
                 *n = ++replies->n_awaited;
         }
-        pthread_mutex_unlock(&replies->lock);
+        lock_leave(&replies->lock);
         return r;
 }
 
@@ -71,10 +71,10 @@ static void unlink_awaited(struct reply_slot *slot)
 {
         struct replies *replies = &slot->caller->replies;
 
-        pthread_mutex_lock(&replies->lock);
+        lock_enter(&replies->lock);
         cds_list_del(&slot->awaited_link);
         replies->n_awaited--;
-        pthread_mutex_unlock(&replies->lock);
+        lock_leave(&replies->lock);
 }
 
 /* The callee's half: the table. Last, since a reply can come as soon as the slot is in it. */
@@ -84,14 +84,14 @@ static int link_owed(struct reply_slot *slot)
         uint64_t hash = hash_of(&slot->key);
         int r = 0;
 
-        pthread_mutex_lock(&replies->lock);
+        lock_enter(&replies->lock);
         if (find_locked(slot->callee, &slot->key, hash)) {
                 r = REPLY_E_PENDING;
         } else {
                 table_add(&replies->by_key, &slot->node, hash);
                 cds_list_add_tail(&slot->owed_link, &replies->owed);
         }
-        pthread_mutex_unlock(&replies->lock);
+        lock_leave(&replies->lock);
         return r;
 }
 
@@ -129,9 +129,9 @@ bool reply_is_expected(struct client *caller, struct client *callee, uint64_t se
         const struct reply_key key = { .caller = caller->peer.id, .serial = serial };
         bool found;
 
-        pthread_mutex_lock(&callee->replies.lock);
+        lock_enter(&callee->replies.lock);
         found = find_locked(callee, &key, hash_of(&key));
-        pthread_mutex_unlock(&callee->replies.lock);
+        lock_leave(&callee->replies.lock);
         return found;
 }
 
@@ -140,11 +140,11 @@ bool reply_end(struct client *caller, struct client *callee, uint64_t serial)
         const struct reply_key key = { .caller = caller->peer.id, .serial = serial };
         struct reply_slot *slot;
 
-        pthread_mutex_lock(&callee->replies.lock);
+        lock_enter(&callee->replies.lock);
         slot = find_locked(callee, &key, hash_of(&key));
         if (slot)
                 unlink_owed_locked(slot);
-        pthread_mutex_unlock(&callee->replies.lock);
+        lock_leave(&callee->replies.lock);
         if (!slot)
                 return false;
         unlink_awaited(slot);
@@ -168,9 +168,9 @@ struct reply_slot *reply_next_awaited(struct client *caller)
 
 void reply_slot_free(struct reply_slot *slot)
 {
-        pthread_mutex_lock(&slot->callee->replies.lock);
+        lock_enter(&slot->callee->replies.lock);
         unlink_owed_locked(slot);
-        pthread_mutex_unlock(&slot->callee->replies.lock);
+        lock_leave(&slot->callee->replies.lock);
         unlink_awaited(slot);
         cache_free(slot);
 }
