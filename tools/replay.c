@@ -53,6 +53,7 @@ struct replay {
         struct order order;
         struct buf scratch;
         int epoll, stand_in;
+        uint32_t own_pid;
 
         struct recorded_message next; /* read, not admitted yet */
         bool has_next, at_end;
@@ -256,7 +257,7 @@ static int write_down(struct replay *r, struct actor *a, const uint8_t *msg, con
 {
         struct transcript_entry e = { .receiver = a->index, .sender = sender,
                                       .topic = topic_of(msg, h) };
-        struct rewrite how = { .name = to_recorded, .context = r, .own_pid = (uint32_t)getpid() };
+        struct rewrite how = { .name = to_recorded, .context = r, .own_pid = r->own_pid };
         int x;
 
         normal_prepare(&how, h, transcript_from_bus(&e),
@@ -1266,6 +1267,7 @@ int replay_run(struct replay_result *result, struct recording *rec,
                 .watcher = BUSCONN_NULL,
                 .epoll = -1,
                 .stand_in = -1,
+                .own_pid = (uint32_t)getpid(),
                 .exclusive = NOBODY,
                 .patience_ns = PATIENCE_NS,
                 .step = 1,

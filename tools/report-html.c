@@ -9,9 +9,11 @@
 
 #include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 #include <time.h>
 
 #include "bus-core/util/error.h"
@@ -20,9 +22,9 @@
 
 #define PLOT_WIDTH 640
 #define PLOT_HEIGHT 220
-#define PLOT_LEFT 56
-#define PLOT_BOTTOM 28
-#define PLOT_TOP 8
+#define PLOT_LEFT 64
+#define PLOT_BOTTOM 34
+#define PLOT_TOP 14
 #define CURVE_POINTS 80
 
 static const char style[] =
@@ -46,10 +48,36 @@ static const char style[] =
         "li{overflow-wrap:anywhere;margin:.2rem 0}ul{padding-left:1.2rem;margin:.4rem 0}"
         "code{font:.85em ui-monospace,monospace;overflow-wrap:anywhere}"
         "svg{width:100%;height:auto;background:var(--card);border-radius:.4rem;display:block}"
-        "svg text{fill:var(--dim);font:11px system-ui,sans-serif}"
+        "svg text{fill:var(--dim);font:11px system-ui,sans-serif}th i{display:inline-block;"
+        "width:.8rem;height:.8rem;border-radius:.2rem;vertical-align:-.1rem;margin-right:.4rem}"
         ".grid{stroke:var(--line);stroke-width:1}.ref{stroke:var(--ref)}.cand{stroke:var(--cand)}"
-        ".curve{fill:none;stroke-width:2}.legend i{display:inline-block;width:.8rem;height:.8rem;"
-        "border-radius:.2rem;vertical-align:-.1rem;margin:0 .3rem 0 .8rem}";
+        ".curve{fill:none;stroke-width:2}.sides{table-layout:fixed}"
+        ".sides th{white-space:normal;overflow-wrap:anywhere;vertical-align:bottom}"
+        ".sides td:first-child{min-width:0}"
+        /* on a narrow screen a method has a line of its own above its numbers */
+        "@media(max-width:36rem){svg text{font-size:17px}th,td{padding:.3rem .2rem}"
+        ".methods tr{display:grid;grid-template-columns:repeat(5,1fr);"
+        "border-bottom:1px solid var(--line)}.methods th,.methods td{border:0;white-space:normal}"
+        ".methods tr>:first-child{grid-column:1/-1;padding-bottom:0}}";
+
+/* ---- text ---- */
+
+/* long names may be broken behind their elements */
+static void put_text(FILE *to, const char *text)
+{
+        while (*text) {
+                char piece[64];
+                size_t n = MIN(strcspn(text, ".:/") + 1, sizeof(piece) - 1);
+
+                n = strnlen(text, n);
+                memcpy(piece, text, n);
+                piece[n] = 0;
+                text += n;
+                markup_text(to, piece);
+                if (strchr(".:/", piece[n - 1]) && isalpha((unsigned char)*text))
+                        fputs("<wbr>", to);
+        }
+}
 
 /* ---- plots ---- */
 
@@ -79,11 +107,22 @@ static void plot_begin(const struct plot *p, const char *label)
 
 static void plot_tick_x(const struct plot *p, double x, const char *text)
 {
+        double at = plot_x(p, x);
+        bool last = at > PLOT_WIDTH - 40; /* there is no room for half of the text behind it */
+
         fprintf(p->to,
                 "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>"
-                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>",
-                plot_x(p, x), plot_x(p, x), PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM, plot_x(p, x),
-                PLOT_HEIGHT - 10, text);
+                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s</text>",
+                at, at, PLOT_TOP, PLOT_HEIGHT - PLOT_BOTTOM, last ? PLOT_WIDTH - 4.0 : at,
+                PLOT_HEIGHT - 8, last ? "end" : "middle", text);
+}
+
+/* the distance of ticks, about four of them: 1, 2 or 5 and zeros */
+static double tick_step(double max)
+{
+        double ten = pow(10, floor(log10(max / 4))), n = max / 4 / ten;
+
+        return ten * (n > 5 ? 10 : n > 2 ? 5 : n > 1 ? 2 : 1);
 }
 
 static void plot_tick_y(const struct plot *p, double y, const char *text)
@@ -184,11 +223,11 @@ static void put_rate_plot(const struct report *report, FILE *to)
         fputs("<h2>Throughput</h2><p class=\"dim\">Messages received a second, over the seconds of "
               "the replay.</p>", to);
         plot_begin(&p, "messages a second over time");
-        for (int i = 0; i <= 4; i++) {
-                snprintf(text, sizeof(text), "%.2g s", p.x_max * i / 4);
-                plot_tick_x(&p, p.x_max * i / 4, text);
-                snprintf(text, sizeof(text), "%.0f", p.y_max * i / 4);
-                plot_tick_y(&p, p.y_max * i / 4, text);
+        for (double x = 0, step = tick_step(p.x_max); x <= p.x_max; x += step)
+                plot_tick_x(&p, x, x > 0 ? short_time(x * 1e6, text) : "0 s");
+        for (double y = 0, step = tick_step(p.y_max); y <= p.y_max; y += step) {
+                snprintf(text, sizeof(text), y < 1000 ? "%.0f" : "%.3g k", y < 1000 ? y : y / 1000);
+                plot_tick_y(&p, y, text);
         }
         put_rate(&p, a, "ref");
         put_rate(&p, b, "cand");
@@ -197,27 +236,42 @@ static void put_rate_plot(const struct report *report, FILE *to)
 
 /* ---- tables ---- */
 
-static void put_side(const struct report_side *side, const char *color, FILE *to)
+static void put_side_head(const struct report_side *side, const char *what, const char *color,
+                          FILE *to)
 {
-        const struct replay_result *r = &side->result;
+        fprintf(to, "<th><i style=\"background:var(--%s)\"></i>%s:<br>", color, what);
+        put_text(to, side->command);
+        fputs("</th>", to);
+}
 
-        fprintf(to, "<tr><td><span style=\"color:var(--%s)\">", color);
-        markup_text(to, side->command);
-        fprintf(to,
-                "</span></td><td>%" PRIu64 "</td><td>%" PRIu64 "</td><td>%.2f s</td>"
-                "<td>%.0f/s</td><td>%.0f µs</td><td>%.0f µs</td></tr>",
-                r->n_sent, r->n_received, (double)r->duration_ns / 1e9, report_rate(r),
-                (double)histogram_quantile(&r->latency.all_round, 0.5) / 1000,
-                (double)histogram_quantile(&r->latency.all_round, 0.99) / 1000);
+static double seconds_of(const struct replay_result *r)
+{
+        return (double)r->duration_ns / 1e9;
+}
+
+static double quantile_of(const struct replay_result *r, double q)
+{
+        return (double)histogram_quantile(&r->latency.all_round, q) / 1000;
 }
 
 static void put_summary(const struct report *report, FILE *to)
 {
-        fputs("<div class=\"scroll\"><table><tr><th>bus</th><th>sent</th><th>received</th>"
-              "<th>time</th><th>rate</th><th>median</th><th>p99</th></tr>", to);
-        put_side(&report->reference, "ref", to);
-        put_side(&report->candidate, "cand", to);
-        fputs("</table></div>", to);
+        const struct report_side *a = &report->reference, *b = &report->candidate;
+        const struct replay_result *ra = &a->result, *rb = &b->result;
+
+        fputs("<table class=\"sides\"><tr><th></th>", to);
+        put_side_head(a, "reference", "ref", to);
+        put_side_head(b, "candidate", "cand", to);
+        fprintf(to,
+                "</tr><tr><td>messages sent</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td></tr>"
+                "<tr><td>received</td><td>%" PRIu64 "</td><td>%" PRIu64 "</td></tr>"
+                "<tr><td>time</td><td>%.2f s</td><td>%.2f s</td></tr>"
+                "<tr><td>received a second</td><td>%.0f</td><td>%.0f</td></tr>"
+                "<tr><td>round trip, median</td><td>%.0f µs</td><td>%.0f µs</td></tr>"
+                "<tr><td>99 %% below</td><td>%.0f µs</td><td>%.0f µs</td></tr></table>",
+                ra->n_sent, rb->n_sent, ra->n_received, rb->n_received, seconds_of(ra),
+                seconds_of(rb), report_rate(ra), report_rate(rb), quantile_of(ra, 0.5),
+                quantile_of(rb, 0.5), quantile_of(ra, 0.99), quantile_of(rb, 0.99));
 }
 
 static void put_number_cells(const struct latency_method *m, FILE *to)
@@ -236,12 +290,13 @@ static void put_methods(const struct report *report, FILE *to)
         if (!n)
                 return;
         fputs("<h2>Methods</h2><p class=\"dim\">Microseconds until the reply, or until delivery "
-              "where there is none; the methods called most.</p><div class=\"scroll\"><table><tr>"
+              "where there is none; the methods called most.</p><div class=\"scroll\">"
+              "<table class=\"methods\"><tr>"
               "<th>method</th><th>calls</th><th>ref. median</th><th>p99</th><th>cand. median</th>"
               "<th>p99</th></tr>", to);
         for (size_t i = 0; i < n; i++) {
                 fputs("<tr><td>", to);
-                markup_text(to, rows[i].name);
+                put_text(to, rows[i].name);
                 fprintf(to, "</td><td>%" PRIu64 "</td>", rows[i].n);
                 put_number_cells(rows[i].reference, to);
                 put_number_cells(rows[i].candidate, to);
@@ -256,24 +311,24 @@ static void put_cause(const struct cause *c, FILE *to)
 {
         fprintf(to, "<details%s><summary><b>%" PRIu64 " ×</b> ",
                 c->reason ? " class=\"known\"" : " open", c->n);
-        markup_text(to, c->title);
-        fputs("</summary>", to);
+        put_text(to, c->title);
         if (c->reason) {
-                fputs("<p>Known: ", to);
-                markup_text(to, c->reason);
-                fputs("</p>", to);
+                fputs("<br><span class=\"dim\">", to);
+                put_text(to, c->reason);
+                fputs("</span>", to);
         }
+        fputs("</summary>", to);
         if (c->n_consequences)
                 fprintf(to, "<p>%" PRIu64 " more differences follow from it.</p>",
                         c->n_consequences);
         fputs("<ul>", to);
         for (size_t i = 0; i < c->n_examples; i++) {
                 fputs("<li>", to);
-                markup_text(to, c->examples[i]);
+                put_text(to, c->examples[i]);
                 fputs("</li>", to);
         }
         fputs("</ul><code class=\"dim\">", to);
-        markup_text(to, c->key);
+        put_text(to, c->key);
         fputs("</code></details>", to);
 }
 
@@ -308,23 +363,17 @@ int report_html(const struct report *report, FILE *to)
         struct tm tm;
 
         if (localtime_r(&now, &tm))
-                strftime(date, sizeof(date), "%Y-%m-%d %H:%M", &tm);
+                strftime(date, sizeof(date), "%Y-%m-%d %H:%M %Z", &tm);
         fprintf(to,
                 "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">"
                 "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
                 "<title>Bus comparison</title><style>%s</style></head><body><main>"
                 "<h1>Bus comparison</h1><p class=\"dim\">",
                 style);
-        markup_text(to, report->rec->path);
+        put_text(to, report->rec->path);
         fprintf(to, ": %" PRIu64 " messages of %zu peers, compared on %s</p>",
                 report->rec->n_messages, report->rec->n_peers, date);
         put_verdict(report, to);
-        fputs("<p class=\"legend\"><i style=\"background:var(--ref);margin-left:0\"></i>reference: ",
-              to);
-        markup_text(to, report->reference.command);
-        fputs(" <i style=\"background:var(--cand)\"></i>candidate: ", to);
-        markup_text(to, report->candidate.command);
-        fputs("</p>", to);
         put_summary(report, to);
         put_causes(report, false, "Unexplained differences", to);
         put_causes(report, true, "Known differences", to);
