@@ -387,6 +387,8 @@ static void keep_error(struct busconn *c, const uint8_t *msg, const struct heade
         if (h->signature.off && msg[h->signature.off] == 's')
                 text = (const char *)msg + h->size + 4;
         snprintf(c->error, sizeof(c->error), "%s: %s", header_text(msg, h->error_name), text);
+        for (size_t n = strlen(c->error); n && c->error[n - 1] == '\n'; n--)
+                c->error[n - 1] = 0;
 }
 
 int busconn_wait_reply(struct busconn *c, uint32_t serial, const uint8_t **msg, struct header *h)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "bus-core/util/error.h"
 #include "shim/wire/body.h"
@@ -398,6 +399,7 @@ static int learn_all(struct recording *rec)
 
 int recording_open(struct recording *rec, const char *path, FILE *file)
 {
+        struct stat st;
         int r;
 
         rec->file = file;
@@ -408,6 +410,8 @@ int recording_open(struct recording *rec, const char *path, FILE *file)
                 rec->file = fopen(path, "re");
         if (!rec->file)
                 return fail(rec, strerror(errno));
+        if (fileno(rec->file) >= 0 && !fstat(fileno(rec->file), &st) && S_ISDIR(st.st_mode))
+                return fail(rec, strerror(EISDIR));
         r = recording_rewind(rec);
         if (r)
                 return fail(rec, pcap_strerror(r));
@@ -416,9 +420,12 @@ int recording_open(struct recording *rec, const char *path, FILE *file)
                 return error_fold(r);
         if (r != PCAP_E_END)
                 return fail(rec, pcap_strerror(r));
-        if (!rec->n_messages)
-                return fail(rec, rec->n_invalid ? "no packet in it is a valid D-Bus message"
+        if (!rec->n_messages) {
+                rec->reader = pcap_reader_free(rec->reader); /* no place in it is to blame */
+                return fail(rec, rec->n_invalid ? "no packet in it is a valid D-Bus message" :
+                                 rec->truncated ? "it ends before the first message"
                                                 : "no messages in it");
+        }
         rec->n_invalid = 0;
         return error_fold(recording_rewind(rec));
 }

@@ -39,6 +39,25 @@ static const char *const secrets[] = {
         "org.gnome.OnlineAccounts.OAuth2Based.*",
 };
 
+bool redact_is_pattern(const char *text)
+{
+        size_t elements = 0;
+
+        for (;;) {
+                size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+                if (elements && !strcmp(text, "*"))
+                        return true;
+                if (!n || (text[n] && text[n] != '.'))
+                        return false;
+                elements++;
+                if (!text[n])
+                        return elements > 1;
+                text += n + 1;
+        }
+}
+
 static bool pattern_fits(const char *pattern, const char *name)
 {
         size_t n = strlen(pattern);

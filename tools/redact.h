@@ -28,5 +28,8 @@ struct redact {
         size_t next_pending;
 };
 
+/* redact_is_pattern() - is it written like one, so that a slip does not lay open what was meant? */
+bool redact_is_pattern(const char *text);
+
 /* redact_wants() - shall this body be blanked? Calls are remembered for their replies */
 bool redact_wants(struct redact *r, const uint8_t *msg, const struct header *h);

@@ -1020,6 +1020,8 @@ static int wait_events(struct replay *r)
                 e = receive(r, &r->actors[events[i].data.u32]);
         now = now_ns();
         r->pings_forgotten = r->pings_forgotten && !n;
+        if (!e && r->options->stop && *r->options->stop)
+                return end_early(r, "interrupted", 0);
         if (e || n || now - r->progress_ns < r->patience_ns)
                 return e;
         if (something_due_later(r, now)) {
@@ -1217,9 +1219,12 @@ static int replay_init(struct replay *r)
         e = busconn_connect(&r->watcher, r->options->address, (uid_t)-1);
         if (!e)
                 e = busconn_hello(&r->watcher);
-        if (e > 0)
-                return end_early(r, "cannot connect to the bus", e);
-        return e ? e : recording_rewind(r->rec);
+        if (e) {
+                snprintf(r->result->error, sizeof(r->result->error), "cannot connect to %s: %s",
+                         r->options->address, busconn_strerror(e));
+                return 1;
+        }
+        return recording_rewind(r->rec);
 }
 
 static void replay_deinit(struct replay *r)

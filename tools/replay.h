@@ -25,6 +25,7 @@
  * Not promised   Monitors are not recreated: they would see the pings. Descriptors are stand-ins.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,6 +38,7 @@ struct replay_options {
         const char *address;
         bool recorded_pace;    /* else as fast as possible */
         unsigned int stall_ms; /* without a sign of life the bus is taken for dead; 0: a default */
+        const volatile sig_atomic_t *stop; /* ends early when this is set; may be NULL */
         void (*progress)(void *context, uint64_t done, uint64_t total);
         void *context;
 };

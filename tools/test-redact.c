@@ -49,6 +49,20 @@ static void make(struct buf *out, struct header *h, uint8_t type, const struct t
         ck_assert_int_eq(header_parse(h, buf_head(out), buf_n(out)), 0);
 }
 
+START_TEST(patterns_are_interfaces_members_or_all_below_a_prefix)
+{
+        static const char *const good[] = { "a.b", "org.test.Mine", "org.test.Mine.Password",
+                                            "org.test.*", "org.*" };
+        static const char *const bad[] = { "", "a", "a b.c", ".a.b", "a..b", "a.b.", "*", "*.a",
+                                           "a.*.b", "a.b/c", "interface='a.b'" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                ck_assert_msg(redact_is_pattern(good[i]), "%s", good[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                ck_assert_msg(!redact_is_pattern(bad[i]), "%s", bad[i]);
+}
+END_TEST
+
 START_TEST(secrets_and_what_was_asked_for_are_blanked_with_their_replies)
 {
         struct redact r = { .patterns = patterns, .n_patterns = ARRAY_SIZE(patterns) };
@@ -103,6 +117,7 @@ int main(void)
         int n_failed;
 
         suite_add_tcase(suite, t);
+        tcase_add_test(t, patterns_are_interfaces_members_or_all_below_a_prefix);
         tcase_add_loop_test(t, secrets_and_what_was_asked_for_are_blanked_with_their_replies, 0,
                             ARRAY_SIZE(rows));
         tcase_add_test(t, what_the_bus_reads_is_never_blanked);

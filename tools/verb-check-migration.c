@@ -378,6 +378,16 @@ static void tell_severity(const struct migration *m, enum severity severity)
         putchar('\n');
 }
 
+static void tell_number(const char *what, unsigned int n, bool first)
+{
+        const char *is = first ? "" : n == 1 ? "is " : "are ";
+
+        if (n)
+                printf("%u %s %s%s", n, n == 1 ? "thing" : "things", is, what);
+        else
+                printf("%s %s%s", first ? "Nothing here" : "nothing", first ? "" : "is ", what);
+}
+
 static int tell(const struct migration *m)
 {
         if (m->json) {
@@ -392,13 +402,11 @@ static int tell(const struct migration *m)
         } else {
                 for (int i = BLOCKS; i <= LOOKED; i++)
                         tell_severity(m, (enum severity)i);
-                if (m->n[DIFFERS])
-                        printf("%u things would behave differently; %u are broken today.\n",
-                               m->n[DIFFERS], m->n[BROKEN]);
-                else
-                        printf("Nothing here would behave differently; %u things are broken today.\n"
-                               "What your programs would notice: lambusctl record, then compare.\n",
-                               m->n[BROKEN]);
+                tell_number("would behave differently", m->n[DIFFERS], true);
+                printf("; ");
+                tell_number("broken today", m->n[BROKEN], false);
+                printf(".\n%s", m->n[DIFFERS] ? "" : "What your programs would notice: lambusctl "
+                                                     "record, then compare.\n");
         }
         return m->n[DIFFERS] || m->n[BLOCKS] ? VERB_FOUND : VERB_OK;
 }
@@ -472,13 +480,13 @@ static int run(struct migration *m, bool system, bool session)
 int verb_check_migration(int argc, char **argv)
 {
         struct migration m = { .findings = json_array() };
-        bool system = true, session = true;
+        bool system = false, session = false;
         int opt, r = 0;
 
         optind = 0;
         while (!r && (opt = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                session = session && opt != OPT_SYSTEM;
-                system = system && opt != OPT_SESSION;
+                session = session || opt == OPT_SESSION;
+                system = system || opt == OPT_SYSTEM;
                 m.json = m.json || opt == OPT_JSON;
                 if (opt == OPT_CONFIG)
                         m.config = optarg;
@@ -487,8 +495,10 @@ int verb_check_migration(int argc, char **argv)
                 else if (opt == '?')
                         r = VERB_FAILED;
         }
+        if (!r && optind != argc)
+                r = verb_fail("what is %s? See 'lambusctl check-migration --help'", argv[optind]);
         if (!r)
-                r = run(&m, system, session);
+                r = run(&m, system || !session, session || !system);
         json_decref(m.findings);
         return MAX(r, 0);
 }

@@ -34,6 +34,7 @@ struct compare {
         struct {
                 report_form *form;
                 const char *path;
+                FILE *to; /* NULL: standard output */
         } forms[FORMS_MAX];
         size_t n_forms;
         struct recording rec;
@@ -161,6 +162,7 @@ static int run_side(struct compare *c, struct report_side *side)
         _cleanup_(sandbox_freep) struct sandbox *sandbox = NULL;
         struct replay_options how = {
                 .recorded_pace = c->recorded_pace,
+                .stop = &verb_stop,
                 .progress = on_progress,
                 .context = c,
         };
@@ -202,15 +204,30 @@ static int find_differences(struct compare *c)
         return 0;
 }
 
-static int write_form(const struct compare *c, report_form *form, const char *path)
+/* before anything is replayed, so that nobody waits to learn that there is no such directory */
+static int open_forms(struct compare *c)
 {
-        FILE *to = path ? fopen(path, "we") : stdout;
-        int r;
+        bool to_stdout = false;
 
-        if (!to)
-                return verb_fail("%s: %s", path, strerror(errno));
-        r = form(&c->report, to);
-        if (path ? fclose(to) : fflush(to))
+        for (size_t i = 0; i < c->n_forms; i++) {
+                const char *path = c->forms[i].path;
+
+                if (!path && to_stdout)
+                        return verb_fail("only one report can go to standard output: "
+                                         "--json=FILE, --html=FILE");
+                to_stdout = to_stdout || !path;
+                c->forms[i].to = path ? fopen(path, "we") : NULL;
+                if (path && !c->forms[i].to)
+                        return verb_fail("%s: %s", path, strerror(errno));
+        }
+        return 0;
+}
+
+static int write_form(const struct compare *c, report_form *form, const char *path, FILE *to)
+{
+        int r = form(&c->report, to ? to : stdout);
+
+        if (fflush(to ? to : stdout))
                 r = r ? r : -errno;
         return r ? verb_fail("%s: %s", path ? path : "standard output", strerror(-r)) : 0;
 }
@@ -220,20 +237,17 @@ static int write_forms(const struct compare *c)
         int r = 0;
 
         for (size_t i = 0; i < c->n_forms && !r; i++)
-                r = write_form(c, c->forms[i].form, c->forms[i].path);
+                r = write_form(c, c->forms[i].form, c->forms[i].path, c->forms[i].to);
         if (!r && !c->quiet)
-                r = write_form(c, report_text, NULL);
+                r = write_form(c, report_text, NULL, NULL);
         return r;
 }
 
-static void warn_recording(const struct recording *rec)
+static void close_forms(struct compare *c)
 {
-        if (rec->truncated)
-                verb_fail("warning: %s ends in the middle of a packet; using what is there",
-                          rec->path);
-        if (!rec->has_meta)
-                verb_fail("warning: %s was not made by lambusctl record: names and rules from "
-                          "before its first message are unknown", rec->path);
+        for (size_t i = 0; i < c->n_forms; i++)
+                if (c->forms[i].to)
+                        fclose(c->forms[i].to);
 }
 
 static int run(struct compare *c, const char *path)
@@ -249,7 +263,11 @@ static int run(struct compare *c, const char *path)
         r = recording_open(&c->rec, path, NULL);
         if (r)
                 return verb_fail("%s", r > 0 ? c->rec.error : strerror(-r));
-        warn_recording(&c->rec);
+        r = open_forms(c);
+        if (r)
+                return r;
+        verb_warn_recording(&c->rec);
+        verb_stop_at_signals();
         r = run_side(c, &c->report.reference);
         if (!r)
                 r = run_side(c, &c->report.candidate);
@@ -277,6 +295,7 @@ int verb_compare(int argc, char **argv)
                 r = verb_fail("cannot make a temporary file: %s", strerror(errno));
         if (!r)
                 r = run(&c, argv[optind]);
+        close_forms(&c);
         cause_list_deinit(&c.report.causes);
         replay_result_deinit(&c.report.reference.result);
         replay_result_deinit(&c.report.candidate.result);

@@ -11,6 +11,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bus-core/util/error.h"
 #include "shim/wire/bytes.h"
@@ -125,6 +127,9 @@ static int add_pattern(struct record *rec, const char *pattern)
                 rec->redact.all = true;
                 return 0;
         }
+        if (!redact_is_pattern(pattern))
+                return verb_fail("--redact: 'all', an interface, or interface.member, not '%s'",
+                                 pattern);
         if (rec->redact.n_patterns == PATTERNS_MAX)
                 return verb_fail("more than %d names to redact", PATTERNS_MAX);
         rec->patterns[rec->redact.n_patterns++] = pattern;
@@ -147,7 +152,7 @@ static int take_option(struct record *rec, int opt)
                 rec->output = optarg;
                 return 0;
         case OPT_FOR:
-                if (!verb_duration(optarg, &rec->duration_ns))
+                if (!verb_duration(optarg, &rec->duration_ns) || !rec->duration_ns)
                         return verb_fail("--for: not a time: %s", optarg);
                 return 0;
         case OPT_UNTIL:
@@ -191,13 +196,19 @@ static int close_file(struct record *rec)
         return r;
 }
 
+/* what programs tell each other is nobody else's business */
 static int open_file(struct record *rec)
 {
-        int r;
+        int r, fd = open(rec->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
-        rec->file = fopen(rec->output, "we");
-        if (!rec->file)
+        if (fd < 0)
                 return error_origin(-errno);
+        rec->file = fdopen(fd, "w");
+        if (!rec->file) {
+                r = error_origin(-errno);
+                close(fd);
+                return r;
+        }
         r = pcap_writer_new(&rec->writer, rec->file);
         if (r)
                 return r;
@@ -346,7 +357,8 @@ static int on_progress(sd_event_source *source, uint64_t usec, void *userdata)
         struct record *rec = userdata;
 
         show(rec);
-        fflush(rec->file);
+        if (fflush(rec->file))
+                return stop(rec, error_origin(-errno));
         sd_event_source_set_time(source, usec + PROGRESS_USEC);
         return 0;
 }
@@ -380,7 +392,9 @@ static int open_bus(struct record *rec)
         if (r >= 0)
                 r = sd_bus_get_unique_name(rec->bus, &rec->own_names[0]);
         if (r < 0)
-                return verb_fail("cannot connect to the bus: %s", strerror(-r));
+                return verb_fail("cannot connect to %s: %s",
+                                 rec->address ?: rec->system ? "the system bus"
+                                                             : "the session bus", strerror(-r));
         rec->bus_address = strdup(find_address(rec, rec->bus) ?: "");
         return rec->bus_address ? 0 : verb_fail("%s", strerror(ENOMEM));
 }
@@ -430,6 +444,15 @@ static int eavesdrop(struct busconn *c, const char *const *rules, size_t n)
         return r;
 }
 
+static int refused(const struct record *rec, const char *refusal, const char *const *rules, size_t n)
+{
+        if (!strstr(refusal, "MatchRuleInvalid"))
+                return verb_fail("the bus does not let us listen: %s%s", refusal,
+                                 rec->system && geteuid() ? " (try as root)" : "");
+        return verb_fail("not a match rule%s%s: %s", n == 1 ? ": " : "", n == 1 ? rules[0] : "",
+                         refusal);
+}
+
 static int open_monitor(struct record *rec, struct busconn *c, const char *const *rules, size_t n)
 {
         char refusal[sizeof(c->error)];
@@ -444,8 +467,7 @@ static int open_monitor(struct record *rec, struct busconn *c, const char *const
                 memcpy(refusal, c->error, sizeof(refusal));
                 if (strstr(refusal, "AccessDenied") && eavesdrop(c, rules, n) == 0)
                         return 0;
-                return verb_fail("the bus does not let us listen: %s%s", refusal,
-                                 rec->system && geteuid() ? " (try as root)" : "");
+                return refused(rec, refusal, rules, n);
         }
         return r ? verb_fail("%s: %s", rec->bus_address, busconn_strerror(r)) : 0;
 }
@@ -539,7 +561,9 @@ int verb_record(int argc, char **argv)
                 r = take_option(&rec, opt);
         if (r)
                 return MAX(r, 0);
-        for (; optind < argc && rec.n_rules < RULES_MAX; optind++)
+        if (argc - optind > RULES_MAX)
+                return verb_fail("more than %d match rules", RULES_MAX);
+        for (; optind < argc; optind++)
                 rec.rules[rec.n_rules++] = argv[optind];
         r = run(&rec);
         if (!r)

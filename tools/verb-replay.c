@@ -19,7 +19,7 @@
 
 struct play {
         const char *on, *config;
-        bool recorded_pace;
+        bool recorded_pace, quiet;
 };
 
 static int help(void)
@@ -30,7 +30,8 @@ static int help(void)
                "      --on=COMMAND      a bus to start in a sandbox (default: lambus-daemon)\n"
                "      --on=ADDRESS      a bus that is there\n"
                "      --config=FILE     configuration for it (default: all is allowed)\n"
-               "      --pace=recorded   in the time it took; default: as fast as possible\n");
+               "      --pace=recorded   in the time it took; default: as fast as possible\n"
+               "  -q, --quiet           no summary, only the exit status: 1 if messages were lost\n");
         return VERB_OK;
 }
 
@@ -41,6 +42,7 @@ static const struct option options[] = {
         { "on", required_argument, NULL, OPT_ON },
         { "config", required_argument, NULL, OPT_CONFIG },
         { "pace", required_argument, NULL, OPT_PACE },
+        { "quiet", no_argument, NULL, 'q' },
         { NULL, 0, NULL, 0 },
 };
 
@@ -55,6 +57,11 @@ static int take_option(struct play *p, int opt)
                 return 0;
         case OPT_PACE:
                 p->recorded_pace = !strcmp(optarg, "recorded");
+                if (!p->recorded_pace && strcmp(optarg, "fast"))
+                        return verb_fail("--pace: 'recorded' or 'fast', not %s", optarg);
+                return 0;
+        case 'q':
+                p->quiet = true;
                 return 0;
         case OPT_HELP:
                 help();
@@ -76,7 +83,6 @@ static void summary(const struct replay_result *r)
 {
         double seconds = (double)r->duration_ns / 1e9;
 
-        verb_progress(NULL);
         printf("%" PRIu64 " sent, %" PRIu64 " received in %.2f s (%.0f a second)\n", r->n_sent,
                r->n_received, seconds, (double)r->n_received / seconds);
         printf("round trip: median %.0f us, 99 %% below %.0f us\n",
@@ -92,9 +98,12 @@ static void summary(const struct replay_result *r)
 static int run(const struct play *p, struct recording *rec, struct replay_result *result)
 {
         _cleanup_(sandbox_freep) struct sandbox *sandbox = NULL;
-        struct replay_options how = { .recorded_pace = p->recorded_pace, .progress = on_progress };
+        struct replay_options how = { .recorded_pace = p->recorded_pace, .stop = &verb_stop,
+                                      .progress = on_progress };
         int r;
 
+        verb_warn_recording(rec);
+        verb_stop_at_signals();
         r = sandbox_start(&sandbox, p->on, p->config, rec);
         if (r)
                 return verb_fail("%s", r > 0 ? sandbox->error : strerror(-r));
@@ -102,7 +111,9 @@ static int run(const struct play *p, struct recording *rec, struct replay_result
         r = replay_run(result, rec, &how);
         if (r)
                 return verb_fail("%s", r > 0 ? result->error : strerror(-r));
-        summary(result);
+        verb_progress(NULL);
+        if (!p->quiet)
+                summary(result);
         return result->n_lost ? VERB_FOUND : VERB_OK;
 }
 
@@ -114,7 +125,7 @@ int verb_replay(int argc, char **argv)
         int opt, r = 0;
 
         optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        while (!r && (opt = getopt_long(argc, argv, "q", options, NULL)) >= 0)
                 r = take_option(&p, opt);
         if (r)
                 return MAX(r, 0);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/recording.h"
 #include "tools/verb.h"
 
 int verb_fail(const char *format, ...)
@@ -59,6 +60,31 @@ bool verb_size(const char *text, uint64_t *out)
         };
 
         return parse_with_unit(text, units, ARRAY_SIZE(units), out);
+}
+
+void verb_warn_recording(const struct recording *rec)
+{
+        if (rec->truncated)
+                verb_fail("warning: %s ends in the middle of a packet; using what is there",
+                          rec->path);
+        if (!rec->has_meta)
+                verb_fail("warning: %s was not made by lambusctl record: names and rules from "
+                          "before its first message are unknown", rec->path);
+}
+
+volatile sig_atomic_t verb_stop;
+
+static void on_stop(int signal)
+{
+        verb_stop = 1;
+}
+
+void verb_stop_at_signals(void)
+{
+        const struct sigaction action = { .sa_handler = on_stop, .sa_flags = (int)SA_RESETHAND };
+
+        sigaction(SIGINT, &action, NULL);
+        sigaction(SIGTERM, &action, NULL);
 }
 
 void verb_progress(const char *text)

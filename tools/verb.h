@@ -6,10 +6,11 @@
  *
  * What it is     What lambusctl can do. Each verb is one file verb-*.c with one function here and
  *                one row in the table of lambusctl.c.
- * How            argv[0] is the verb. The return value is the exit status: 0 it is as it should be,
+ * How            argv[0] is the program, the verb itself is left out. The return value is the exit status: 0 it is as it should be,
  *                1 something was found, 2 it could not be done.
  */
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -41,6 +42,14 @@ bool verb_duration(const char *text, uint64_t *out);
 
 /* verb_size() - "4096", "64K", "16M", "2G" in bytes */
 bool verb_size(const char *text, uint64_t *out);
+
+/* verb_warn_recording() - say what is known to be amiss with a recording that can be used */
+struct recording;
+void verb_warn_recording(const struct recording *rec);
+
+/* verb_stop_at_signals() - an interrupt or a request to end sets verb_stop, the second one ends */
+extern volatile sig_atomic_t verb_stop;
+void verb_stop_at_signals(void);
 
 /* verb_progress() - rewrite the progress line on a terminal; NULL: wipe it */
 void verb_progress(const char *text);
