@@ -28,7 +28,7 @@ uint8_t *buf_room(struct buf *b, size_t n)
 
         if (b->failed)
                 return NULL;
-        if (b->size - b->end >= n)
+        if (b->data && b->size - b->end >= n)
                 return b->data + b->end;
         if (b->start && b->size - buf_n(b) >= n + b->size / 2) {
                 memmove(b->data, b->data + b->start, buf_n(b));

@@ -29,7 +29,7 @@ void buf_deinit(struct buf *b);
 
 static inline const uint8_t *buf_head(const struct buf *b)
 {
-        return b->data + b->start;
+        return b->data ? b->data + b->start : NULL;
 }
 
 static inline size_t buf_n(const struct buf *b)

@@ -304,7 +304,8 @@ static int compare_sides(struct diff_list *out, const struct side *a, const stru
                 uint64_t y = k < b->n ? transcript_stream_id(&b->entries[k]) : UINT64_MAX;
                 size_t n_a = run_length(a, i, MIN(x, y)), n_b = run_length(b, k, MIN(x, y));
 
-                r = compare_stream(out, a->entries + i, n_a, b->entries + k, n_b);
+                r = compare_stream(out, n_a ? a->entries + i : NULL, n_a,
+                                   n_b ? b->entries + k : NULL, n_b);
                 i += n_a;
                 k += n_b;
         }

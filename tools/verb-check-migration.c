@@ -299,7 +299,7 @@ static const char *program_of(sd_bus *bus, char path[static PATH_SIZE])
                 len = readlink(link, path, PATH_SIZE - 1);
         }
         path[MAX(len, (ssize_t)0)] = 0;
-        return len > 0 ? path : "(not ours to see)";
+        return len > 0 ? path : "a program that is not ours to see";
 }
 
 static void check_running(struct migration *m, bool system)
@@ -321,7 +321,7 @@ static void check_running(struct migration *m, bool system)
                 free(*name);
         }
         free(names);
-        find(m, LOOKED, "running bus", NULL, "%s with %u connections and %u names",
+        find(m, LOOKED, "running bus", NULL, "%s, connections: %u, names: %u",
              program_of(bus, path), n_peers, n_names);
         if (strstr(path, "dbus-broker"))
                 find(m, DIFFERS, path, "see the list of differences in the documentation",

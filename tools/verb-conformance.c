@@ -103,7 +103,8 @@ static int find_daemon(struct conformance *c)
         return verb_fail("%s: not found", c->daemon);
 }
 
-static int run_program(const struct conformance *c, const char *program, const char *tap)
+static int run_program(const struct conformance *c, const char *program, const char *tap,
+                       const char *said)
 {
         pid_t pid = fork();
         int status, fd;
@@ -117,6 +118,7 @@ static int run_program(const struct conformance *c, const char *program, const c
                         setenv("SCENARIO", c->scenario, 1);
                 fd = open("/dev/null", O_WRONLY);
                 dup2(fd, STDOUT_FILENO);
+                fd = open(said, O_WRONLY | O_CREAT | O_TRUNC, 0600);
                 dup2(fd, STDERR_FILENO);
                 execl(program, program, NULL);
                 _exit(127);
@@ -185,22 +187,39 @@ static int sum_up(struct conformance *c, const char *topic, const char *tap)
         return 0;
 }
 
+/* what a program that came to no end said last may tell why */
+static void tell_last_words(const struct conformance *c, const char *topic, const char *said)
+{
+        FILE *f = fopen(said, "re");
+        char line[LINE_SIZE], last[LINE_SIZE] = "";
+
+        while (f && fgets(line, sizeof(line), f))
+                memcpy(last, line, sizeof(last));
+        if (f)
+                fclose(f);
+        last[strcspn(last, "\n")] = 0;
+        printf("%s%s: the scenarios did not run to their end%s%s\n", c->tap ? "# " : "  ", topic,
+               *last ? ": " : "", last);
+}
+
 static int one_program(struct conformance *c, const char *name, const char *dir)
 {
-        char program[PATH_SIZE], tap[PATH_SIZE], progress[128];
+        char program[PATH_SIZE], tap[PATH_SIZE], said[PATH_SIZE], progress[128];
         const char *topic = name + strlen(PREFIX);
 
         snprintf(program, sizeof(program), "%s/%s", c->programs, name);
         snprintf(tap, sizeof(tap), "%s/%s", dir, name);
+        snprintf(said, sizeof(said), "%s/said", dir);
         snprintf(progress, sizeof(progress), "%s", topic);
         verb_progress(progress);
-        if (run_program(c, program, tap) || sum_up(c, topic, tap)) {
+        if (run_program(c, program, tap, said) || sum_up(c, topic, tap)) {
                 verb_progress(NULL);
-                printf("%s%s: the scenarios did not run to their end\n", c->tap ? "# " : "  ", topic);
+                tell_last_words(c, topic, said);
                 c->n_programs_failed++;
         }
         verb_progress(NULL);
         unlink(tap);
+        unlink(said);
         return 0;
 }
 

@@ -447,8 +447,8 @@ static int eavesdrop(struct busconn *c, const char *const *rules, size_t n)
 static int refused(const struct record *rec, const char *refusal, const char *const *rules, size_t n)
 {
         if (!strstr(refusal, "MatchRuleInvalid"))
-                return verb_fail("the bus does not let us listen: %s%s", refusal,
-                                 rec->system && geteuid() ? " (try as root)" : "");
+                return verb_fail("the bus does not let us listen%s: %s",
+                                 rec->system && geteuid() ? " (try as root)" : "", refusal);
         return verb_fail("not a match rule%s%s: %s", n == 1 ? ": " : "", n == 1 ? rules[0] : "",
                          refusal);
 }
