@@ -366,6 +366,32 @@ START_TEST(a_directory_for_users_is_made_if_it_is_missing)
 }
 END_TEST
 
+static const struct {
+        const char *link, *target;
+} ways[] = {
+        { "/usr/lib/systemd/system/lambus.service", "/usr/lib/real.service" },
+        { "/usr/lib/systemd/system/lambus.service", "../../real.service" },
+        { "/usr/lib/systemd/system/lambus.service", "../../../../../../../usr/lib/real.service" },
+        { "/usr/lib/systemd/system/lambus.service", ".././../..//lib/real.service" },
+};
+
+START_TEST(links_are_followed_below_the_root)
+{
+        char path[SWITCH_PATH_MAX];
+        struct switch_place place;
+
+        ck_assert_int_eq(rename(in_root(ways[_i].link), in_root("/usr/lib/real.service")), 0);
+        ck_assert_int_eq(symlink(ways[_i].target, in_root(ways[_i].link)), 0);
+        ck_assert_int_eq(switch_open(&place, root, SWITCH_SYSTEM), 0);
+        ck_assert(switch_find(&place, SWITCH_UNIT, path));
+        ck_assert_str_eq(path, ways[_i].link);
+        ck_assert_int_eq(unlink(in_root(ways[_i].link)), 0);
+        ck_assert_int_eq(symlink(SWITCH_UNIT, in_root(ways[_i].link)), 0); /* to itself */
+        ck_assert(!switch_find(&place, SWITCH_UNIT, path));
+        switch_close(&place);
+}
+END_TEST
+
 START_TEST(no_link_of_an_image_leads_out_of_it)
 {
         struct switch_place place;
@@ -405,6 +431,7 @@ int main(void)
         tcase_add_test(t, a_masked_bus_stays_masked);
         tcase_add_test(t, without_a_unit_nothing_is_changed);
         tcase_add_test(t, a_directory_for_users_is_made_if_it_is_missing);
+        tcase_add_loop_test(t, links_are_followed_below_the_root, 0, ARRAY_SIZE(ways));
         tcase_add_test(t, no_link_of_an_image_leads_out_of_it);
         srunner_run_all(runner, CK_ENV);
         n_failed = srunner_ntests_failed(runner);
