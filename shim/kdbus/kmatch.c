@@ -14,35 +14,55 @@
 
 /* an entry keeps its items as they came: they were checked, and are compared in place */
 struct kmatch_entry {
-        struct cds_list_head link;
         uint64_t cookie;
-        bool any;          /* no condition at all */
-        bool notification; /* the first condition is on notifications */
-        unsigned word;     /* of a filter, that must have these bits: most entries fall here */
-        uint64_t bits;
         size_t n_items;
         uint64_t items[];
 };
 
+enum kind {
+        ANY,          /* no condition at all */
+        MESSAGE,
+        NOTIFICATION, /* the first condition is on notifications */
+};
+
+struct kmatch_glance {
+        uint64_t bits; /* that this word of a filter must have */
+        uint32_t word;
+        uint32_t kind;
+};
+
 void kmatch_init(struct kmatch_db *db)
 {
-        CDS_INIT_LIST_HEAD(&db->entries);
-        db->n_entries = 0;
-}
-
-static void entry_free(struct kmatch_db *db, struct kmatch_entry *e)
-{
-        cds_list_del(&e->link);
-        db->n_entries--;
-        free(e);
+        *db = (struct kmatch_db){};
 }
 
 void kmatch_deinit(struct kmatch_db *db)
 {
-        struct kmatch_entry *e, *next;
+        for (size_t i = 0; i < db->n_entries; i++)
+                free(db->entries[i]);
+        free(db->entries);
+        free(db->glances);
+        kmatch_init(db);
+}
 
-        cds_list_for_each_entry_safe(e, next, &db->entries, link)
-                entry_free(db, e);
+static int make_room(struct kmatch_db *db)
+{
+        size_t n = MAX(db->n_room * 2, (size_t)4);
+        struct kmatch_entry **entries;
+        struct kmatch_glance *glances;
+
+        if (db->n_entries < db->n_room)
+                return 0;
+        entries = realloc(db->entries, n * sizeof(*entries));
+        if (!entries)
+                return error_origin(-ENOMEM);
+        db->entries = entries;
+        glances = realloc(db->glances, n * sizeof(*glances));
+        if (!glances)
+                return error_origin(-ENOMEM);
+        db->glances = glances;
+        db->n_room = n;
+        return 0;
 }
 
 static int check_items(const struct bloom_params *bloom, struct kdbus_item *items, size_t n_items)
@@ -68,28 +88,27 @@ static bool on_notifications(uint64_t type)
         return type >= KDBUS_ITEM_NAME_ADD && type <= KDBUS_ITEM_ID_REMOVE;
 }
 
-/* what can be said of an entry at a glance */
-static void summarise(struct kmatch_entry *e, const struct bloom_params *bloom)
+static struct kmatch_glance glance_at(struct kmatch_entry *e, const struct bloom_params *bloom)
 {
+        struct kmatch_glance g = {.kind = ANY};
         struct kdbus_item *item;
         struct item_walk w;
 
-        e->any = true;
         for (item_walk_init(&w, e->items, e->n_items); !item_next(&w, &item) && item;) {
                 if (item->type == KDBUS_ITEM_NEGOTIATE)
                         continue;
-                if (e->any)
-                        e->notification = on_notifications(item->type);
-                e->any = false;
+                if (g.kind == ANY)
+                        g.kind = on_notifications(item->type) ? NOTIFICATION : MESSAGE;
                 /* of several generations, which counts is not known yet */
                 if (item->type != KDBUS_ITEM_BLOOM_MASK || ITEM_PAYLOAD(item) != bloom->size)
                         continue;
                 for (unsigned i = 0; i < bloom->size / 8; i++)
-                        if (__builtin_popcountll(item->data64[i]) > __builtin_popcountll(e->bits)) {
-                                e->word = i;
-                                e->bits = item->data64[i];
+                        if (__builtin_popcountll(item->data64[i]) > __builtin_popcountll(g.bits)) {
+                                g.word = i;
+                                g.bits = item->data64[i];
                         }
         }
+        return g;
 }
 
 /**
@@ -113,15 +132,15 @@ int kmatch_add(struct kmatch_db *db, const struct bloom_params *bloom, uint64_t 
         e->cookie = cookie;
         e->n_items = n_items;
         memcpy(e->items, items, n_items);
-        summarise(e, bloom);
         if (replace)
                 kmatch_remove(db, cookie);
-        if (db->n_entries >= KD_MATCHES_MAX) {
+        r = db->n_entries >= KD_MATCHES_MAX ? -EMFILE : make_room(db);
+        if (r) {
                 free(e);
-                return -EMFILE;
+                return r;
         }
-        cds_list_add_tail(&e->link, &db->entries);
-        db->n_entries++;
+        db->glances[db->n_entries] = glance_at(e, bloom);
+        db->entries[db->n_entries++] = e;
         return 0;
 }
 
@@ -132,15 +151,18 @@ int kmatch_add(struct kmatch_db *db, const struct bloom_params *bloom, uint64_t 
  */
 int kmatch_remove(struct kmatch_db *db, uint64_t cookie)
 {
-        struct kmatch_entry *e, *next;
-        int r = -EBADSLT;
+        size_t kept = 0, n = db->n_entries;
 
-        cds_list_for_each_entry_safe(e, next, &db->entries, link)
-                if (e->cookie == cookie) {
-                        entry_free(db, e);
-                        r = 0;
+        for (size_t i = 0; i < n; i++) {
+                if (db->entries[i]->cookie == cookie) {
+                        free(db->entries[i]);
+                        continue;
                 }
-        return r;
+                db->entries[kept] = db->entries[i];
+                db->glances[kept++] = db->glances[i];
+        }
+        db->n_entries = kept;
+        return kept < n ? 0 : -EBADSLT;
 }
 
 static bool id_fits(uint64_t wanted, uint64_t id)
@@ -199,13 +221,13 @@ static bool entry_fits(struct kmatch_entry *e, const struct bloom_params *bloom,
         return true;
 }
 
-static bool may_fit(const struct kmatch_entry *e, const struct kmatch_subject *s)
+static bool may_fit(const struct kmatch_glance *g, const struct kmatch_subject *s)
 {
-        if (e->any)
+        if (g->kind == ANY)
                 return true;
-        if (e->notification != (s->notification != NULL))
+        if ((g->kind == NOTIFICATION) != (s->notification != NULL))
                 return false;
-        return !e->bits || (s->filter && (s->filter->data[e->word] & e->bits) == e->bits);
+        return !g->bits || (s->filter && (s->filter->data[g->word] & g->bits) == g->bits);
 }
 
 /**
@@ -214,10 +236,8 @@ static bool may_fit(const struct kmatch_entry *e, const struct kmatch_subject *s
 bool kmatch_passes(const struct kmatch_db *db, const struct bloom_params *bloom,
                    const struct kmatch_subject *subject)
 {
-        struct kmatch_entry *e;
-
-        cds_list_for_each_entry(e, &db->entries, link)
-                if (may_fit(e, subject) && entry_fits(e, bloom, subject))
+        for (size_t i = 0; i < db->n_entries; i++)
+                if (may_fit(&db->glances[i], subject) && entry_fits(db->entries[i], bloom, subject))
                         return true;
         return false;
 }

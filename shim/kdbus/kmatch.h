@@ -7,21 +7,26 @@
  * What it is     What a connection wants to hear of broadcasts, signals and notifications.
  * How            An entry is a set of conditions that must all hold; entries are alternatives.
  *                Conditions on user messages and on notifications never hold together.
+ *                Beside the entries stands what can be said of each at a glance, in one piece of
+ *                memory: most entries are ruled out there, by kind or by one word of the filter.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <urcu/list.h>
 
 #include "shim/kdbus/bloom.h"
 #include "shim/kdbus/kdbus-abi.h"
 
 struct kconn;
 
+struct kmatch_entry;
+struct kmatch_glance;
+
 struct kmatch_db {
-        struct cds_list_head entries;
-        size_t n_entries;
+        struct kmatch_entry **entries; /* in the order they came */
+        struct kmatch_glance *glances; /* one for each */
+        size_t n_entries, n_room;
 };
 
 /* what is matched: a user message, or a notification */
