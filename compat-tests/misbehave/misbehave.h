@@ -30,3 +30,4 @@ void show(const char *who, const struct crowd *crowd, const char *format, ...)
 void malformed(struct bus *bus);            /* malformed.c */
 void few_descriptors(struct bus *bus);      /* scarcity.c */
 void little_memory(struct bus *bus);
+void famine(struct bus *bus);

@@ -6,9 +6,11 @@
 
 #define _GNU_SOURCE
 #include <check.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -121,5 +123,60 @@ void little_memory(struct bus *bus)
         crowd_stop(&crowd, bus);
         ck_assert_uint_ge(witness_log_lines(bus, "not enough memory"), 1);
         show("little memory", &crowd, "10 messages of 64 MiB refused");
+        crowd_free(&crowd);
+}
+
+/* --- memory that fails by chance ------------------------------------------------------------- */
+
+#define ROUND_MS 400 /* so long each culprit lives */
+
+static uint32_t *famine_map(const struct bus *bus)
+{
+        char *path = bus_path(bus, "famine");
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        void *map;
+
+        ck_assert_int_ge(fd, 0);
+        map = mmap(NULL, sizeof(uint32_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        ck_assert_ptr_ne(map, MAP_FAILED);
+        close(fd);
+        free(path);
+        return map;
+}
+
+/* Two at a time, all of them in turn; they are killed in the midst of what they do. */
+static void starve(struct bus *bus, uint32_t *one_in, uint32_t n, double length)
+{
+        __atomic_store_n(one_in, n, __ATOMIC_RELAXED);
+        for (int i = 0; i < length * 1000 / ROUND_MS; i++) {
+                pid_t a = run_child(culprits[2 * i % n_culprits].run, bus->address);
+                pid_t b = run_child(culprits[(2 * i + 1) % n_culprits].run, bus->address);
+
+                sleep_ms(ROUND_MS);
+                end_child(a);
+                end_child(b);
+        }
+        __atomic_store_n(one_in, 0, __ATOMIC_RELAXED);
+}
+
+/* Whatever allocation fails: the bus goes on, and when there is memory again all is well. */
+void famine(struct bus *bus)
+{
+        struct crowd crowd;
+        uint32_t *one_in;
+
+        if (!witness_memory_counts()) {
+                printf("skipped: famine (a tool below has allocations of its own)\n");
+                return;
+        }
+        one_in = famine_map(bus);
+        starve(bus, one_in, 1000, seconds(1.2));
+        starve(bus, one_in, 100, seconds(1.2));
+        starve(bus, one_in, 10, seconds(1.2));
+        ck_assert_uint_gt(witness_log_lines(bus, "not enough memory"), 0);
+        crowd_start(&crowd, bus);
+        sleep_ms(300);
+        crowd_stop(&crowd, bus);
+        show("famine", &crowd, "%u lines of log", witness_log_lines(bus, ""));
         crowd_free(&crowd);
 }
