@@ -21,7 +21,7 @@
 
 /* --- descriptors ----------------------------------------------------------------------------- */
 
-#define SPARE   8  /* descriptors that are left when it begins */
+#define SPARE   16 /* descriptors that are left when it begins; some of them are for messages */
 #define WAITING 12 /* connections that want in, more than that */
 
 static void allow_descriptors(const struct bus *bus, rlim_t n)
@@ -33,9 +33,24 @@ static void allow_descriptors(const struct bus *bus, rlim_t n)
         ck_assert_int_eq(prlimit(bus->pid, RLIMIT_NOFILE, &limit, NULL), 0);
 }
 
+/* Two who were there before pass descriptors to each other. */
+static void pass_descriptors(struct client *a, struct client *b)
+{
+        char text[200];
+        struct message *m;
+
+        snprintf(text, sizeof(text), "call " I ".Take path=/x to=%s fds=2 hh 0 1", b->unique);
+        ck_assert_int_eq(client_send_text(a, text), 0);
+        ck_assert_int_eq(client_settle(a), 0);
+        ck_assert_int_eq(client_receive(b, &m, client_timeout()), CLIENT_MESSAGE);
+        ck_assert_uint_eq(m->n_fds, 2);
+        message_free(m);
+}
+
 /* Those who find no descriptor wait, unheard; those who are there notice nothing. */
 void few_descriptors(struct bus *bus)
 {
+        struct client *a = client_connect(bus->address), *b = client_connect(bus->address);
         struct client *in[SPARE + WAITING], *late;
         unsigned int n_in = 0;
         struct crowd crowd;
@@ -52,15 +67,20 @@ void few_descriptors(struct bus *bus)
         for (int i = 0; i < SPARE + WAITING; i++) {
                 char *line;
 
-                n_in += client_read_line(in[i], &line, i < SPARE ? client_timeout() : 20) ==
+                n_in += client_read_line(in[i], &line, i ? 20 : client_timeout()) ==
                         CLIENT_MESSAGE;
         }
         ck_assert_uint_le(n_in, SPARE);
+        ck_assert_uint_gt(n_in, 0);
+        for (int i = 0; i < 10; i++)
+                pass_descriptors(a, b);
         sleep_ms(500); /* they are looked for again, many times, and that is not said each time */
         ck_assert_uint_eq(witness_log_lines(bus, "cannot accept"), 1);
         crowd_enter(&crowd, CROWD_AFTER);
         for (int i = 0; i < SPARE + WAITING; i++)
                 client_free(in[i]);
+        client_free(a);
+        client_free(b);
         late = client_connect(bus->address);
         ck_assert_ptr_nonnull(late);
         client_free(late);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -21,6 +22,7 @@
 #define VALUE_MAX 1024      /* bytes of an unescaped value; paths are shorter anyhow */
 #define ACCEPT_BATCH 64     /* sockets accepted in one turn */
 #define RESUME_USEC 50000   /* how soon to look again after nothing was accepted */
+#define SPARE_FDS 253       /* kept for messages of those who are here: as many as one may bring */
 
 void random_id(char out[static 33])
 {
@@ -465,10 +467,32 @@ static void resume_all(struct timer *timer, struct turn *turn)
         pthread_mutex_unlock(&all->lock);
 }
 
-static bool may_accept(struct listeners *all)
+/*
+ * Whoever passes descriptors while there are none left is disconnected: so newcomers get none of
+ * the last ones. The next descriptor is the lowest that is free; a quarter is kept if there are few.
+ */
+static bool spares_fds(int any_fd)
+{
+        struct rlimit limit;
+        int fd;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return true;
+        fd = fcntl(any_fd, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0)
+                return false;
+        close(fd);
+        return (rlim_t)fd + MIN(limit.rlim_cur / 4, (rlim_t)SPARE_FDS) < limit.rlim_cur;
+}
+
+static bool may_accept(struct listeners *all, const struct listener *l)
 {
         uint64_t max = limit_get(&all->bus->limits.max_incomplete_connections);
 
+        if (!spares_fds(l->fd)) {
+                log_limited(LOG_ERR, "accept", 0, "cannot accept: too few descriptors are left");
+                return false;
+        }
         if (atomic_load(&all->bus->n_incomplete) < max)
                 return true;
         log_limited(LOG_WARNING, "incomplete", 0,
@@ -486,7 +510,7 @@ static void acceptable(struct watch *watch, uint32_t events, struct turn *turn)
         for (int i = 0; i < ACCEPT_BATCH; i++) {
                 int fd;
 
-                if (!may_accept(all)) {
+                if (!may_accept(all, l)) {
                         pause_all(all);
                         return;
                 }
