@@ -11,6 +11,7 @@
 enum activation_state {
         ACTIVATION_NEW,
         ACTIVATION_AWAITED,
+        ACTIVATION_SUMMONED,
         ACTIVATION_LAUNCHED,
         ACTIVATION_UNASKED,
         ACTIVATION_ASKED,

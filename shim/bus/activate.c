@@ -108,6 +108,8 @@ static void activation_free(struct activation *a, bool kill)
                 waiter_free(w);
         if (a->launch)
                 bus->keeper->abandon(bus, a->launch, kill);
+        if (a->state == ACTIVATION_SUMMONED && bus->stand_ins)
+                bus->stand_ins->dismiss(bus->stand_ins_data, a->name->text);
         cds_list_del(&a->link);
         a->name->activation = NULL;
         name_unref(a->name);
@@ -194,9 +196,25 @@ static int activation_new(struct activation **out, struct activator *activator, 
         return 0;
 }
 
+static bool stands_in(const struct bus *bus, const char *name)
+{
+        return bus->stand_ins && bus->stand_ins->have(bus->stand_ins_data, name);
+}
+
+/* with the first that waits */
+static void summon(struct bus *bus, struct activation *a)
+{
+        struct waiter *w = cds_list_entry(a->waiters.next, struct waiter, link);
+
+        a->state = ACTIVATION_SUMMONED;
+        bus->stand_ins->summon(bus->stand_ins_data, a->name->text, w->e);
+}
+
 static void begin(struct turn *turn, struct activation *a, struct client *who)
 {
-        if (!a->service)
+        if (!a->service && stands_in(turn->bus, a->name->text))
+                summon(turn->bus, a);
+        else if (!a->service)
                 a->state = ACTIVATION_AWAITED;
         else if (a->unit)
                 systemd_begin(turn, a, who);
@@ -242,7 +260,7 @@ static int find_service(struct service **out, struct turn *turn, struct client *
                 return -OUTCOME_LIMITS_EXCEEDED;
         }
         *out = NULL;
-        if (is_awaited(turn->bus, name))
+        if (is_awaited(turn->bus, name) || stands_in(turn->bus, name))
                 return 0;
         if (!activator->table)
                 return SERVICE_E_UNKNOWN;
@@ -294,7 +312,7 @@ bool activation_wanted(const struct bus *bus, const struct envelope *e)
             name[0] == ':' ||
             (e->header.type != HEADER_CALL && e->header.type != HEADER_SIGNAL))
                 return false;
-        return is_awaited(bus, name) ||
+        return is_awaited(bus, name) || stands_in(bus, name) ||
                (activator->table && service_table_may_have(activator->table, name));
 }
 
@@ -370,6 +388,17 @@ void activation_succeeded(struct turn *turn, struct name *name, struct client *o
         }
         if (activator && is_awaited(turn->bus, name->text))
                 systemd_arrived(turn, activator, owner);
+}
+
+void activation_declined(struct turn *turn, const char *name)
+{
+        struct name *known = name_find(&turn->bus->names, name, strlen(name),
+                                       table_hash(name, strlen(name)));
+        struct activation *a = known ? known->activation : NULL;
+
+        if (a && a->state == ACTIVATION_SUMMONED)
+                activation_fail(turn, a, outcome_error_name(OUTCOME_NO_REPLY),
+                                "Who stands in for the service did not start it", false);
 }
 
 void activator_stop(struct activator *activator, struct turn *turn)

@@ -18,10 +18,11 @@
  * States         of an activation
  *
  *                                        begin()
- *                  the name is systemd's    |     the unit's name is known
+ *             the name is systemd's, or     |     the unit's name is known
+ *             somebody stands in for it     |
  *                     ,---------------------+----------------------.
  *                     v                     |                      v   systemd_arrived()
- *                  AWAITED                  v                   UNASKED --------> ASKED
+ *              AWAITED, SUMMONED            v                   UNASKED --------> ASKED
  *                     |                  LAUNCHED                  |                |
  *                     |                     |                      |                |
  *                     '---------+-----------+----------------------+----------------'
@@ -30,6 +31,7 @@
  *             activation_ended()        the program failed (LAUNCHED)
  *             activation_unit_failed()  systemd says so (ASKED, UNASKED)
  *             activation_answered()     systemd says that the unit failed or was skipped (ASKED)
+ *             activation_declined()     who stands in will not, or is gone (SUMMONED)
  *             expire()                  service_start_timeout has passed
  *             activator_stop()          the bus ends
  *
@@ -115,6 +117,9 @@ void activation_start(struct turn *turn, struct client *sender, struct envelope 
 
 /* activation_succeeded() - @name is owned now: answer and deliver what was kept for it */
 void activation_succeeded(struct turn *turn, struct name *name, struct client *owner);
+
+/* activation_declined() - who stands in for @name does not bring it; write side */
+void activation_declined(struct turn *turn, const char *name);
 
 /* activation_unit_failed() - systemd says that it cannot start @unit */
 void activation_unit_failed(struct turn *turn, const char *unit, const char *error_name,

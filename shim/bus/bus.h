@@ -59,7 +59,23 @@ struct bus_local {
         void (*call)(struct turn *turn, struct client *sender, struct envelope *e);
 };
 
-/* What the keeper of a bus (the daemon) does for it; the third and last hook. */
+/*
+ * Who stands in for services that are yet to come, at another door: the fourth and last hook.
+ * Message or StartServiceByName(): what is for such a name begins an activation.
+ */
+struct bus_stand_ins {
+        /* have() - does anybody stand in for this name? at() - the names; either side */
+        bool (*have)(void *data, const char *name);
+        const char *(*at)(void *data, size_t index);
+
+        /* summon() - somebody waits for the name; write side, must not wait */
+        void (*summon)(void *data, const char *name, struct envelope *e);
+
+        /* dismiss() - nobody does any more; write side */
+        void (*dismiss)(void *data, const char *name);
+};
+
+/* What the keeper of a bus (the daemon) does for it; the third hook. */
 struct bus_keeper {
         /* reload() - read the configuration again; the turn holds the write side */
         int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
@@ -141,6 +157,8 @@ struct bus {
         size_t peak_rules, peak_rules_per_client, peak_names, peak_names_per_client;
 
         struct activator *activator; /* NULL: no services */
+        const struct bus_stand_ins *stand_ins; /* NULL: no door has any */
+        void *stand_ins_data;
 };
 
 int bus_init(struct bus *bus, unsigned int n_workers, const struct bus_local *local);

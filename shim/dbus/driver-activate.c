@@ -28,6 +28,19 @@ void driver_start_service_by_name(struct call *call)
                 activation_start(call->turn, call->sender, call->e, name);
 }
 
+/* those at another door, unless a service file has the name as well */
+static void write_stand_ins(struct writer *w, struct call *call,
+                            const struct service_table *services)
+{
+        const struct bus *bus = call->bus;
+        const char *name;
+
+        for (size_t i = 0; bus->stand_ins && (name = bus->stand_ins->at(bus->stand_ins_data, i)); i++)
+                if ((!services || !service_table_may_have(services, name)) &&
+                    driver_level(call, name, strlen(name)) >= CONTAINER_SEE)
+                        writer_string(w, name);
+}
+
 void driver_list_activatable_names(struct call *call)
 {
         const struct service_table *services = NULL;
@@ -42,6 +55,7 @@ void driver_list_activatable_names(struct call *call)
         for (size_t i = 0; services && (service = service_table_at(services, i)); i++)
                 if (driver_level(call, service->name, strlen(service->name)) >= CONTAINER_SEE)
                         writer_string(&w, service->name);
+        write_stand_ins(&w, call, services);
         writer_close(&w);
         driver_send(&w, call);
 }

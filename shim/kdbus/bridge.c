@@ -11,10 +11,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "shim/bus/activate.h"
 #include "shim/bus/bus.h"
 #include "shim/bus/log.h"
+#include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/route.h"
+#include "shim/bus/service-file.h"
 #include "shim/kdbus/bridge.h"
 #include "shim/kdbus/dialect.h"
 #include "shim/kdbus/entry.h"
@@ -24,6 +27,7 @@
 #include "shim/kdbus/kmsg.h"
 #include "shim/kdbus/kreply.h"
 #include "shim/kdbus/limits.h"
+#include "shim/kdbus/stand-in.h"
 #include "shim/wire/body.h"
 #include "shim/wire/reader.h"
 #include "shim/wire/transcode.h"
@@ -37,6 +41,7 @@ struct bridge {
         struct watch events; /* the domain's */
         struct watch inboxes;
         int wake_fd;
+        struct stand_ins stand_ins;
         struct turn *turn; /* of the event at hand */
         uint64_t departed[DEPARTED];
         unsigned n_departed;
@@ -172,10 +177,62 @@ static void bridge_leave(struct kconn *conn)
         bridge->departed[bridge->n_departed++ % DEPARTED] = ghost->client.peer.id;
         ghost->conn = NULL;
         turn_write(turn);
+        stand_in_remove(&bridge->stand_ins, turn, conn);
         client_disconnect(turn, &ghost->client);
         turn_commit(turn);
         turn_release(turn);
         client_unref(&ghost->client);
+}
+
+/* --- activators ------------------------------------------------------------------------------ */
+
+static int bridge_stand_in(struct kconn *conn, const char *name)
+{
+        struct bridge *bridge = bridge_of(conn->bus);
+        int r;
+
+        turn_write(bridge->turn);
+        r = stand_in_add(&bridge->stand_ins, conn, name);
+        turn_release(bridge->turn);
+        return error_fold(r);
+}
+
+static void bridge_decline(struct kconn *conn)
+{
+        struct bridge *bridge = bridge_of(conn->bus);
+
+        turn_write(bridge->turn);
+        stand_in_declined(&bridge->stand_ins, bridge->turn, conn);
+        turn_commit(bridge->turn);
+        turn_release(bridge->turn);
+}
+
+/* who called is told, if it still waits */
+static void bridge_refuse(struct kconn *conn, const struct kdbus_msg *call)
+{
+        struct bridge *bridge = bridge_of(conn->bus);
+        struct client *caller;
+
+        if (!(call->flags & KDBUS_MSG_EXPECT_REPLY) || call->cookie > UINT32_MAX)
+                return;
+        turn_read(bridge->turn);
+        caller = bus_find_id(bridge->bus, call->src_id);
+        if (caller && reply_end(caller, &conn->ghost->client, call->cookie))
+                notice_error_to(bridge->turn, caller, call->cookie,
+                                outcome_error_name(OUTCOME_NO_REPLY), "The call was dropped unread");
+        turn_commit(bridge->turn);
+        turn_release(bridge->turn);
+}
+
+static void unsummon(struct kconn *conn)
+{
+        struct kentry *e, *next;
+
+        kconn_hold(conn);
+        cds_list_for_each_entry_safe(e, next, &conn->queue, link)
+                if (e->summons)
+                        kentry_free(e);
+        kconn_unhold(conn);
 }
 
 static void bridge_listen(struct kconn *conn)
@@ -351,36 +408,58 @@ static int bridge_find(struct kbus *kbus, uint64_t id, const char *name, struct 
         return client ? 0 : name ? -ESRCH : -ENXIO;
 }
 
-static int list_one(const struct client *client, bool unique, bool names,
-                    int (*fn)(void *, uint64_t, const char *), void *data)
+/* a name, if it is of the kind that is asked for */
+static bool list_name(const struct name_ownership *o, uint64_t id, uint64_t flags, kforeign_fn fn,
+                      void *data)
 {
-        struct name_ownership *o = NULL;
-        bool listed = false;
-        int r = 0;
+        bool primary = name_ownership_is_primary(o);
 
-        while (names && !r && (o = name_owner_next(&client->names, o)))
-                if (name_ownership_is_primary(o)) {
-                        listed = true;
-                        r = fn(data, client->peer.id, o->name->text);
-                }
-        if (!r && unique && !listed)
-                r = fn(data, client->peer.id, NULL);
-        return r;
+        if (!(flags & (primary ? KDBUS_LIST_NAMES : KDBUS_LIST_QUEUED)))
+                return false;
+        fn(data, id, 0, o->name->text, primary ? KDBUS_NAME_PRIMARY : KDBUS_NAME_IN_QUEUE);
+        return true;
 }
 
-static int bridge_list(struct kbus *kbus, bool unique, bool names,
-                       int (*fn)(void *, uint64_t, const char *), void *data)
+/* of a kdbus connection, only what it waits for: the rest kdbus knows */
+static void list_one(const struct client *client, uint64_t flags, kforeign_fn fn, void *data)
+{
+        struct name_ownership *o = NULL;
+        bool listed = is_ghost(client);
+
+        if (listed)
+                flags &= KDBUS_LIST_QUEUED;
+        while ((o = name_owner_next(&client->names, o)))
+                if (list_name(o, client->peer.id, flags, fn, data))
+                        listed = true;
+        if (!listed && (flags & KDBUS_LIST_UNIQUE))
+                fn(data, client->peer.id, 0, NULL, 0);
+}
+
+/* services that files describe: like activators, but of no connection */
+static void list_services(const struct bus *bus, kforeign_fn fn, void *data)
+{
+        const struct service_table *services = NULL;
+        const struct service *service;
+
+        if (bus->activator)
+                services = activator_services(bus->activator);
+        for (size_t i = 0; services && (service = service_table_at(services, i)); i++)
+                if (!bus->stand_ins->have(bus->stand_ins_data, service->name))
+                        fn(data, 0, KDBUS_HELLO_ACTIVATOR, service->name, KDBUS_NAME_ACTIVATOR);
+}
+
+static void bridge_list(struct kbus *kbus, uint64_t flags, kforeign_fn fn, void *data)
 {
         struct bridge *bridge = bridge_of(kbus);
         struct client *client, *next;
-        int r = 0;
 
         turn_read(bridge->turn);
         HASH_ITER(hh, bridge->bus->clients, client, next)
-                if (!r && !is_ghost(client) && client->state == CLIENT_ACTIVE)
-                        r = list_one(client, unique, names, fn, data);
+                if (client->state == CLIENT_ACTIVE)
+                        list_one(client, flags, fn, data);
+        if (flags & KDBUS_LIST_ACTIVATORS)
+                list_services(bridge->bus, fn, data);
         turn_release(bridge->turn);
-        return r;
 }
 
 /* whether a client on the other side has a name; holds the registry */
@@ -546,6 +625,10 @@ static int destination_of(struct bridge *bridge, const struct kmsg *m, char buf[
         if (m->msg->dst_id == KDBUS_DST_ID_BROADCAST)
                 return 0;
         *destination = m->dst_name;
+        if (m->dst_name && (m->msg->flags & KDBUS_MSG_NO_AUTO_START) &&
+            kname_find(bridge->kbus, m->dst_name) &&
+            !bus_find(bridge->bus, m->dst_name, strlen(m->dst_name)))
+                return -EADDRNOTAVAIL;
         if (m->msg->dst_id != KDBUS_DST_ID_NAME) {
                 to = bus_find_id(bridge->bus, m->msg->dst_id);
                 if (!to)
@@ -595,6 +678,9 @@ static const struct kbridge_ops bridge_ops = {
         .send = bridge_send,
         .acquire = bridge_acquire,
         .release = bridge_release,
+        .refuse = bridge_refuse,
+        .stand_in = bridge_stand_in,
+        .decline = bridge_decline,
         .find = bridge_find,
         .list = bridge_list,
 };
@@ -925,6 +1011,37 @@ static void on_message(struct ghost *ghost, struct envelope *e)
         arrival_deinit(&a);
 }
 
+/* the program sees that something waits; it may look at what, and start the service */
+static void summon(struct kconn *conn, const struct envelope *e)
+{
+        struct arrival a;
+        int r;
+
+        unsummon(conn);
+        r = clothe(&a, conn->ghost, e);
+        if (!r)
+                r = kconn_queue(conn, &a.m, NULL, 0);
+        if (!r)
+                cds_list_entry(conn->queue.prev, struct kentry, link)->summons = true;
+        else
+                kconn_lose(conn);
+        arrival_deinit(&a);
+}
+
+static void tell_activators(struct bridge *bridge)
+{
+        struct envelope *e;
+        struct kconn *conn;
+
+        while ((conn = stand_ins_next(&bridge->stand_ins, &e))) {
+                if (e && conn->ghost)
+                        summon(conn, e);
+                else
+                        unsummon(conn);
+                envelope_unref(e);
+        }
+}
+
 static void empty_inbox(struct ghost *ghost)
 {
         struct client *client = &ghost->client;
@@ -972,6 +1089,7 @@ static void on_inboxes(struct watch *watch, uint32_t events, struct turn *turn)
                 empty_inbox(ghost);
                 client_unref(&ghost->client);
         }
+        tell_activators(bridge);
         (void)entry_dispatch(bridge->entry); /* deadlines and ends that followed */
         bridge->turn = NULL;
 }
@@ -1035,8 +1153,10 @@ int bridge_new(struct bridge **bridgep, struct bus *bus, struct poller *poller,
         CDS_INIT_LIST_HEAD(&bridge->pending.list);
         bridge->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         r = bridge->wake_fd < 0 ? error_origin(-errno) : entry_new(&bridge->entry, state_dir);
-        if (!r)
+        if (!r) {
+                stand_ins_init(&bridge->stand_ins, bus, bridge->wake_fd);
                 r = make_bus(bridge);
+        }
         if (!r)
                 r = watch_start(&bridge->events, poller, entry_fd(bridge->entry), EPOLLIN, on_events);
         if (!r)
@@ -1063,6 +1183,7 @@ struct bridge *bridge_free(struct bridge *bridge, struct turn *turn)
         entry_free(bridge->entry);
         while ((ghost = next_pending(bridge)))
                 client_unref(&ghost->client);
+        stand_ins_deinit(&bridge->stand_ins);
         closep(&bridge->wake_fd);
         pthread_mutex_destroy(&bridge->pending.lock);
         free(bridge);

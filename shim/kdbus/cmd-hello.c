@@ -169,6 +169,8 @@ static int take_position(struct kconn *conn, const struct args *args, const stru
         r = kpolicy_set(&conn->bus->policy, conn, args->items, args->items_size, 1, !activator, view);
         if (!r && activator)
                 r = kname_acquire(conn->bus, conn, name->str, KDBUS_NAME_ACTIVATOR, &ignored);
+        if (!r && activator && conn->bus->bridge)
+                r = conn->bus->bridge->stand_in(conn, name->str);
         return r;
 }
 
@@ -347,14 +349,13 @@ static int find_peer(struct cmd *c, const struct args *args, struct kconn **peer
         }
         found = kname_find(conn->bus, name->str);
         owner = found ? kname_primary(found) : NULL;
-        if (!owner && conn->bus->bridge && !conn->ep->custom)
+        if (owner && kconn_may_see_name(conn, &c->caller, name->str))
+                *peerp = owner->conn;
+        if ((!owner || kconn_is_activator(owner->conn)) && conn->bus->bridge && !conn->ep->custom)
                 return CMD_E_FOREIGN;
-        if (!owner || !kconn_may_see_name(conn, &c->caller, name->str))
+        if (!*peerp)
                 return -ESRCH;
-        if (cmd->id && owner->conn->id != cmd->id)
-                return -ESRCH;
-        *peerp = owner->conn;
-        return 0;
+        return cmd->id && owner->conn->id != cmd->id ? -ESRCH : 0;
 }
 
 /* someone on D-Bus */
@@ -389,7 +390,7 @@ int cmd_conn_info(struct cmd *c)
 {
         ARGS(args, 0, {.type = KDBUS_ITEM_NAME});
         struct kdbus_cmd_info *cmd = c->data;
-        struct kconn *conn = c->handle->conn, *peer;
+        struct kconn *conn = c->handle->conn, *peer = NULL;
         struct pool_slice *slice;
         struct kdbus_info *info;
         size_t size;
@@ -403,8 +404,12 @@ int cmd_conn_info(struct cmd *c)
         if (normalise_attach(&mask))
                 return -EINVAL;
         r = find_peer(c, &args, &peer);
-        if (r == CMD_E_FOREIGN)
-                return foreign_info(c, args_get(&args, KDBUS_ITEM_NAME), mask);
+        if (r == CMD_E_FOREIGN) {
+                r = foreign_info(c, args_get(&args, KDBUS_ITEM_NAME), mask);
+                if (r != -ESRCH || !peer)
+                        return r;
+                r = 0; /* nobody but its activator */
+        }
         if (r)
                 return r;
         mask &= peer->attach_send;
@@ -454,9 +459,9 @@ struct list {
         size_t n, max;
 };
 
-static void list_add(struct list *l, uint64_t id, uint64_t flags, const char *name,
-                     uint64_t name_flags)
+static void list_add(void *data, uint64_t id, uint64_t flags, const char *name, uint64_t name_flags)
 {
+        struct list *l = data;
         size_t n = put_record(NULL, id, flags, name, name_flags);
 
         if (l->at && n <= l->max - l->n)
@@ -464,12 +469,6 @@ static void list_add(struct list *l, uint64_t id, uint64_t flags, const char *na
         else if (l->at)
                 return; /* came between counting and writing */
         l->n += n;
-}
-
-static int list_foreign(void *data, uint64_t id, const char *name)
-{
-        list_add(data, id, 0, name, name ? KDBUS_NAME_PRIMARY : 0);
-        return 0;
 }
 
 static void list_all(struct list *l, uint64_t flags)
@@ -494,8 +493,7 @@ static void list_all(struct list *l, uint64_t flags)
                         list_add(l, peer->id, peer->flags, NULL, 0);
         }
         if (conn->bus->bridge && !conn->ep->custom)
-                conn->bus->bridge->list(conn->bus, flags & KDBUS_LIST_UNIQUE,
-                                        flags & KDBUS_LIST_NAMES, list_foreign, l);
+                conn->bus->bridge->list(conn->bus, flags, list_add, l);
 }
 
 int cmd_list(struct cmd *c)

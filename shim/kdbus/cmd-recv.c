@@ -9,13 +9,19 @@
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/kreply.h"
 
-static void drop(struct kentry *e)
+static void drop(struct kconn *conn, struct kentry *e)
 {
         struct kreply *reply = e->reply;
+        const struct kbridge_ops *bridge = conn->bus->bridge;
+        bool summons = e->summons;
 
+        if (bridge && !reply && !summons)
+                bridge->refuse(conn, pool_slice_data(e->slice));
         kentry_free(e);
         if (reply)
                 kreply_dead(reply);
+        if (summons)
+                bridge->decline(conn);
 }
 
 static void report_lost(struct kconn *conn, struct kdbus_cmd_recv *cmd)
@@ -39,7 +45,7 @@ static int receive(struct cmd *c, struct kconn *conn, struct kdbus_cmd_recv *cmd
         if (r)
                 return r;
         if ((cmd->flags & KDBUS_RECV_DROP) && !(cmd->flags & KDBUS_RECV_PEEK)) {
-                drop(e);
+                drop(conn, e);
                 return 0;
         }
         cmd->msg.offset = e->slice->offset;

@@ -159,7 +159,7 @@ static bool is_foreign(const struct kconn *src, const struct kmsg *m)
                 return !dst || answers_foreign(src, dst, m);
         }
         name = kname_find(src->bus, m->dst_name);
-        return !name || !kname_primary(name);
+        return !name || !kname_primary(name) || kconn_is_activator(kname_primary(name)->conn);
 }
 
 static int send_foreign(struct cmd *c, struct kconn *src, struct kmsg *m, bool sync)

@@ -37,6 +37,10 @@ struct kforeign {
         size_t n_items;
 };
 
+/* one row of a list: flags of the connection, a name or NULL, flags of the name */
+typedef void (*kforeign_fn)(void *data, uint64_t id, uint64_t flags, const char *name,
+                            uint64_t name_flags);
+
 /*
  * What a D-Bus bus does for the kdbus bus it is attached to (bridge.c). Called in the domain's
  * thread.
@@ -56,10 +60,19 @@ struct kbridge_ops {
         int (*acquire)(struct kconn *conn, const char *name, uint64_t flags, __u64 *return_flags);
         int (*release)(struct kconn *conn, const char *name);
 
-        /* find() - by name, or else by id: 0, -ESRCH, -ENXIO; list() - all, with or without names */
+        /* refuse() - a call from the other side was dropped unseen */
+        void (*refuse)(struct kconn *conn, const struct kdbus_msg *call);
+
+        /* stand_in() - an activator has come; decline() - it drops what summoned it */
+        int (*stand_in)(struct kconn *conn, const char *name);
+        void (*decline)(struct kconn *conn);
+
+        /*
+         * find() - by name, or else by id: 0, -ESRCH, -ENXIO; list() - by KDBUS_LIST_*, what the
+         * kdbus bus itself does not know
+         */
         int (*find)(struct kbus *bus, uint64_t id, const char *name, struct kforeign *out);
-        int (*list)(struct kbus *bus, bool unique, bool names,
-                    int (*fn)(void *data, uint64_t id, const char *name), void *data);
+        void (*list)(struct kbus *bus, uint64_t flags, kforeign_fn fn, void *data);
 };
 
 struct kuser {

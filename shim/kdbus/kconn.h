@@ -41,6 +41,7 @@ struct kentry {
         int64_t priority;
         uint64_t name_serial;  /* registration of the name it was sent to, or 0 */
         bool charged;
+        bool summons; /* for an activator on a bridged bus: see stand-in.h */
 };
 
 /* how much of this connection's queue a user fills */

@@ -378,6 +378,274 @@ START_TEST(descriptors_cross)
 }
 END_TEST
 
+START_TEST(a_dbus_caller_is_told_when_its_call_is_dropped)
+{
+        struct kdbus_cmd_recv cmd = {.size = sizeof(cmd), .flags = KDBUS_RECV_DROP};
+        struct pollfd p = {.fd = k.fd, .events = POLLIN};
+        struct answer a = {};
+        char name[32];
+
+        snprintf(name, sizeof(name), ":1.%lu", (unsigned long)k.id);
+        ck_assert_int_ge(sd_bus_call_method_async(d, NULL, name, "/a", "com.example.I", "Wait",
+                                                  on_answer, &a, ""), 0);
+        ck_assert_int_ge(sd_bus_flush(d), 0);
+        ck_assert_int_eq(poll(&p, 1, 3000), 1);
+        ck_assert_int_eq(run(k.fd, KDBUS_CMD_RECV, &cmd), 0);
+        process_until(&a.done);
+        ck_assert_str_eq(a.text, "org.freedesktop.DBus.Error.NoReply");
+}
+END_TEST
+
+/* --- activators --- */
+
+#define ACT "com.example.Act"
+
+static bool dbus_lists_activatable(const char *name)
+{
+        char **activatable = NULL;
+        bool found = false;
+
+        ck_assert_int_ge(sd_bus_list_names(d, NULL, &activatable), 0);
+        for (char **n = activatable; n && *n; n++) {
+                found = found || strcmp(*n, name) == 0;
+                free(*n);
+        }
+        free(activatable);
+        return found;
+}
+
+static void call_activatable(struct answer *a)
+{
+        ck_assert_int_ge(sd_bus_call_method_async(d, NULL, ACT, "/a", "com.example.I", "Echo", on_answer,
+                                                  a, "s", "hello"), 0);
+        ck_assert_int_ge(sd_bus_flush(d), 0);
+}
+
+static void open_activator(struct conn *act)
+{
+        ck_assert_int_eq(conn_open(act, bus_path("user", "bus"), KDBUS_HELLO_ACTIVATOR, ACT), 0);
+}
+
+START_TEST(an_activator_is_summoned_by_a_dbus_client_and_the_service_answers)
+{
+        struct answer a = {};
+        struct kdbus_msg *msg;
+        struct conn act;
+        struct v2 v;
+
+        open_activator(&act);
+        ck_assert(dbus_lists_activatable(ACT));
+        call_activatable(&a);
+        ck_assert_int_eq(msg_wait(&act, 3000, &msg), 0);
+        ck_assert_uint_eq(msg->src_id, d_id);
+        msg_free(&act, msg);
+        ck_assert_int_eq(name_acquire(&k, ACT, 0, NULL), 0);
+        msg = next_message();
+        ck_assert_uint_eq(msg->src_id, d_id);
+        v2_return(&v, 9, msg->cookie, "hello", 0);
+        send_return(msg, &v, NULL);
+        msg_free(&k, msg);
+        process_until(&a.done);
+        ck_assert_str_eq(a.text, "hello");
+        conn_close(&act);
+        for (int i = 0; i < 300 && dbus_lists_activatable(ACT); i++)
+                usleep(10000);
+        ck_assert(!dbus_lists_activatable(ACT));
+}
+END_TEST
+
+START_TEST(an_activator_has_nothing_left_once_the_service_is_there)
+{
+        struct kdbus_cmd_recv cmd = {.size = sizeof(cmd), .flags = KDBUS_RECV_PEEK};
+        struct pollfd p = {.events = POLLIN};
+        struct answer a = {};
+        struct conn act;
+        int r = 0;
+
+        open_activator(&act);
+        call_activatable(&a);
+        p.fd = act.fd;
+        ck_assert_int_eq(poll(&p, 1, 3000), 1);
+        ck_assert_int_eq(run(act.fd, KDBUS_CMD_RECV, &cmd), 0);
+        ck_assert_int_eq(name_acquire(&k, ACT, 0, NULL), 0);
+        msg_free(&k, next_message());
+        for (int i = 0; i < 300 && r != -EAGAIN; i++) {
+                usleep(10000);
+                r = run(act.fd, KDBUS_CMD_RECV, &cmd);
+        }
+        ck_assert_int_eq(r, -EAGAIN);
+        ck_assert_int_eq(poll(&p, 1, 0), 0);
+        conn_close(&act);
+}
+END_TEST
+
+START_TEST(a_caller_is_told_when_the_activator_declines)
+{
+        struct kdbus_cmd_recv cmd = {.size = sizeof(cmd), .flags = KDBUS_RECV_DROP};
+        struct pollfd p = {.events = POLLIN};
+        struct answer a = {};
+        struct conn act;
+
+        open_activator(&act);
+        call_activatable(&a);
+        p.fd = act.fd;
+        ck_assert_int_eq(poll(&p, 1, 3000), 1);
+        if (_i)
+                conn_close(&act);
+        else
+                ck_assert_int_eq(run(act.fd, KDBUS_CMD_RECV, &cmd), 0);
+        process_until(&a.done);
+        ck_assert_str_eq(a.text, "org.freedesktop.DBus.Error.NoReply");
+        if (!_i)
+                conn_close(&act);
+}
+END_TEST
+
+START_TEST(a_dbus_client_may_be_the_service_that_an_activator_stood_in_for)
+{
+        struct kdbus_msg *msg;
+        struct conn act;
+        struct header h;
+        struct build b;
+        uint8_t *dbus;
+        struct v2 v;
+
+        open_activator(&act);
+        v2_call(&v, 7, "/a", "com.example.I", "Echo", "hello");
+        msg_init(&b, 0, ACT, KDBUS_MSG_EXPECT_REPLY, v.h.serial);
+        b.msg.timeout_ns = now_ns() + 5000000000ULL;
+        msg_vec(&b, v.buf.data, v.buf.n);
+        ck_assert_int_eq(msg_send(&k, &b, 0, NULL), 0);
+        gvariant_buf_deinit(&v.buf);
+        ck_assert_int_eq(msg_wait(&act, 3000, &msg), 0);
+        msg_free(&act, msg);
+        ck_assert_int_ge(sd_bus_request_name(d, ACT, 0), 0);
+        for (int i = 0; i < 20; i++)
+                if (sd_bus_process(d, NULL) == 0)
+                        sd_bus_wait(d, 10000);
+        sd_bus_flush(d);
+        msg = next_message();
+        ck_assert_uint_eq(msg->src_id, d_id);
+        ck_assert_uint_eq(msg->cookie_reply, 7);
+        dbus = v2_read(msg, &h);
+        ck_assert_str_eq(header_text(dbus, h.error_name), "org.freedesktop.DBus.Error.UnknownObject");
+        free(dbus);
+        msg_free(&k, msg);
+        conn_close(&act);
+}
+END_TEST
+
+START_TEST(a_message_that_is_to_start_nothing_is_refused_as_the_kernel_does)
+{
+        struct conn act;
+        struct build b;
+        struct v2 v;
+
+        open_activator(&act);
+        v2_call(&v, 7, "/a", "com.example.I", "Echo", "hello");
+        msg_init(&b, 0, ACT, KDBUS_MSG_EXPECT_REPLY | KDBUS_MSG_NO_AUTO_START, v.h.serial);
+        b.msg.timeout_ns = now_ns() + 5000000000ULL;
+        msg_vec(&b, v.buf.data, v.buf.n);
+        ck_assert_int_eq(msg_send(&k, &b, 0, NULL), -EADDRNOTAVAIL);
+        gvariant_buf_deinit(&v.buf);
+        conn_close(&act);
+}
+END_TEST
+
+START_TEST(a_kdbus_call_that_started_a_kdbus_service_is_answered)
+{
+        struct conn act, caller;
+        struct kdbus_msg *msg;
+        struct header h;
+        struct build b;
+        uint8_t *dbus;
+        struct v2 v;
+
+        open_activator(&act);
+        ck_assert_int_eq(conn_open(&caller, bus_path("user", "bus"), 0, NULL), 0);
+        v2_call(&v, 7, "/a", "com.example.I", "Echo", "hello");
+        msg_init(&b, 0, ACT, KDBUS_MSG_EXPECT_REPLY, v.h.serial);
+        b.msg.timeout_ns = now_ns() + 5000000000ULL;
+        msg_vec(&b, v.buf.data, v.buf.n);
+        ck_assert_int_eq(msg_send(&caller, &b, 0, NULL), 0);
+        gvariant_buf_deinit(&v.buf);
+        ck_assert_int_eq(name_acquire(&k, ACT, 0, NULL), 0);
+        msg = next_message();
+        ck_assert_uint_eq(msg->src_id, caller.id);
+        v2_return(&v, 9, msg->cookie, "hello", 0);
+        send_return(msg, &v, NULL);
+        msg_free(&k, msg);
+        do
+                ck_assert_int_eq(msg_wait(&caller, 3000, &msg), 0);
+        while (msg->payload_type != KDBUS_PAYLOAD_DBUS);
+        ck_assert_uint_eq(msg->src_id, k.id);
+        ck_assert_uint_eq(msg->cookie_reply, 7);
+        dbus = v2_read(msg, &h);
+        ck_assert_int_eq(h.type, HEADER_RETURN);
+        free(dbus);
+        conn_close(&caller);
+        conn_close(&act);
+}
+END_TEST
+
+/* --- lists --- */
+
+/* whether LIST with these flags has the name, of this connection (0: any), with this flag */
+static bool kdbus_lists(uint64_t flags, uint64_t id, const char *name, uint64_t name_flag)
+{
+        struct kdbus_cmd_list list = {.size = sizeof(list), .flags = flags};
+        bool found = false;
+
+        ck_assert_int_eq(run(k.fd, KDBUS_CMD_LIST, &list), 0);
+        for (uint64_t at = 0; at < list.list_size;) {
+                struct kdbus_info *info = (void *)(k.pool + list.offset + at);
+                struct kdbus_item *item = info->items;
+                const char *text = (char *)item + offsetof(struct kdbus_item, name.name);
+
+                if ((!id || info->id == id) && info->size > sizeof(*info) && strcmp(text, name) == 0)
+                        found = item->name.flags & name_flag;
+                at += (info->size + 7) & ~7ULL;
+        }
+        if (list.list_size)
+                ck_assert_int_eq(conn_free(&k, list.offset), 0);
+        return found;
+}
+
+START_TEST(who_waits_for_a_name_is_listed_whichever_side_it_is_on)
+{
+        uint64_t flags;
+
+        ck_assert_int_eq(name_acquire(&k, "com.example.Q", 0, NULL), 0);
+        ck_assert_int_ge(sd_bus_request_name(d, "com.example.Q", SD_BUS_NAME_QUEUE), 0);
+        ck_assert_int_ge(sd_bus_request_name(d, "com.example.R", 0), 0);
+        ck_assert_int_eq(name_acquire(&k, "com.example.R", KDBUS_NAME_QUEUE, &flags), 0);
+        ck_assert(flags & KDBUS_NAME_IN_QUEUE);
+        ck_assert(kdbus_lists(KDBUS_LIST_QUEUED, d_id, "com.example.Q", KDBUS_NAME_IN_QUEUE));
+        ck_assert(kdbus_lists(KDBUS_LIST_QUEUED, k.id, "com.example.R", KDBUS_NAME_IN_QUEUE));
+        ck_assert(!kdbus_lists(KDBUS_LIST_QUEUED, d_id, "com.example.R", ~0ULL));
+        ck_assert(!kdbus_lists(KDBUS_LIST_NAMES, d_id, "com.example.Q", ~0ULL));
+        ck_assert(kdbus_lists(KDBUS_LIST_NAMES, d_id, "com.example.R", KDBUS_NAME_PRIMARY));
+}
+END_TEST
+
+START_TEST(what_can_be_started_is_listed_whichever_side_it_is_on)
+{
+        char **activatable = NULL;
+        struct conn act;
+
+        open_activator(&act);
+        ck_assert(kdbus_lists(KDBUS_LIST_ACTIVATORS, act.id, ACT, KDBUS_NAME_ACTIVATOR));
+        ck_assert_int_ge(sd_bus_list_names(d, NULL, &activatable), 0);
+        for (char **n = activatable; n && *n; n++) {
+                if (strcmp(*n, "org.freedesktop.DBus") != 0)
+                        ck_assert(kdbus_lists(KDBUS_LIST_ACTIVATORS, 0, *n, KDBUS_NAME_ACTIVATOR));
+                free(*n);
+        }
+        free(activatable);
+        conn_close(&act);
+}
+END_TEST
+
 /* --- names --- */
 
 START_TEST(names_are_one_registry)
@@ -528,6 +796,15 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_kdbus_program_calls_a_dbus_service_and_sees_it_die);
         tcase_add_test(tcase, a_dbus_caller_is_told_when_the_kdbus_service_dies);
         tcase_add_test(tcase, descriptors_cross);
+        tcase_add_test(tcase, a_dbus_caller_is_told_when_its_call_is_dropped);
+        tcase_add_test(tcase, an_activator_is_summoned_by_a_dbus_client_and_the_service_answers);
+        tcase_add_test(tcase, an_activator_has_nothing_left_once_the_service_is_there);
+        tcase_add_loop_test(tcase, a_caller_is_told_when_the_activator_declines, 0, 2);
+        tcase_add_test(tcase, a_dbus_client_may_be_the_service_that_an_activator_stood_in_for);
+        tcase_add_test(tcase, a_message_that_is_to_start_nothing_is_refused_as_the_kernel_does);
+        tcase_add_test(tcase, a_kdbus_call_that_started_a_kdbus_service_is_answered);
+        tcase_add_test(tcase, who_waits_for_a_name_is_listed_whichever_side_it_is_on);
+        tcase_add_test(tcase, what_can_be_started_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, names_are_one_registry);
         tcase_add_test(tcase, a_dbus_client_can_be_looked_up_from_kdbus);
         tcase_add_test(tcase, a_dbus_client_hears_a_kdbus_broadcast);
