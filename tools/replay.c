@@ -595,6 +595,19 @@ static int send_op(struct replay *r, struct actor *a, struct op *op)
         return 0;
 }
 
+/* is this a reply to a call that never came to its sender: lost, or refused by the bus? */
+static bool answers_nothing(struct replay *r, const struct actor *a, const struct op *op)
+{
+        const struct sent *call;
+
+        if (!op->h.reply_serial || op->destination >= r->n_actors)
+                return false;
+        if (actor_lost(a, op->destination, op->h.reply_serial))
+                return true;
+        call = sent_find(&r->sent, op->destination, op->h.reply_serial);
+        return call && call->bus_answered && !call->delivered;
+}
+
 /* sends or drops the first op if it may go now; *went: it did */
 static int try_first(struct replay *r, struct actor *a, uint64_t since_start, bool *went)
 {
@@ -609,8 +622,7 @@ static int try_first(struct replay *r, struct actor *a, uint64_t since_start, bo
         e = waits_for_signal(r, a, op, &waits);
         if (e || waits)
                 return e;
-        if (op->h.reply_serial && op->destination < r->n_actors &&
-            actor_lost(a, op->destination, op->h.reply_serial)) {
+        if (answers_nothing(r, a, op)) {
                 op->sent_as = UINT64_MAX;
                 r->result->n_skipped++;
         } else {
