@@ -30,7 +30,7 @@
 struct bus;
 
 #define TURN_BUFFER (32 * 1024) /* bytes read from one connection in one turn */
-#define TURN_SHORT (4 * 1024)   /* and if that keeps others from theirs, see poller.h */
+#define TURN_SHORT (2 * 1024)   /* and if that keeps others from theirs, see poller.h */
 #define TURN_LOAD 4096 /* deliveries after which inboxes are drained in the middle of a turn */
 
 enum turn_hold {
