@@ -10,6 +10,8 @@
 
 #define BATCH 64 /* descriptors taken from epoll at once */
 #define SHORT 64 /* turns that are short after one who is not busy came among the busy */
+#define AWAKE_USEC 50 /* about what it costs to sleep and to be woken, of all processors together */
+#define DOUBT_MAX 1000U
 
 uint64_t now_usec(void)
 {
@@ -144,12 +146,46 @@ static struct epoll_event *call_all_but_busy(struct poller *poller, struct epoll
         return first;
 }
 
+/* Looks for events without sleeping, for AWAKE_USEC at most. */
+static int wait_awake(struct poller *poller, struct epoll_event *events, uint64_t since)
+{
+        int n;
+
+        do {
+                n = epoll_wait(poller->epoll_fd, events, BATCH, 0);
+        } while (n == 0 && now_usec() - since < AWAKE_USEC);
+        return n;
+}
+
+static int wait_for_events(struct poller *poller, struct epoll_event *events, int timeout)
+{
+        uint64_t since;
+        int n;
+
+        if (!poller->wakeful || timeout == 0)
+                return epoll_wait(poller->epoll_fd, events, BATCH, timeout);
+        since = now_usec();
+        if (!poller->asleep) {
+                n = wait_awake(poller, events, since);
+                if (n) {
+                        poller->doubt -= poller->doubt > 0;
+                        return n;
+                }
+                poller->doubt = MIN(2 * poller->doubt + 1, DOUBT_MAX);
+                poller->asleep = poller->doubt;
+        }
+        n = epoll_wait(poller->epoll_fd, events, BATCH, timeout);
+        if (now_usec() - since < AWAKE_USEC)
+                poller->asleep--;
+        return n;
+}
+
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
 {
         struct epoll_event events[BATCH], *busy;
         int n;
 
-        n = epoll_wait(poller->epoll_fd, events, BATCH, timeout_until(poller, max_usec));
+        n = wait_for_events(poller, events, timeout_until(poller, max_usec));
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
         poller->calls++;

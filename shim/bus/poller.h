@@ -12,6 +12,11 @@
  *                only one is called each time, the one that has waited longest, and after all that
  *                are not busy: who says little waits for one turn of those who say much, however
  *                many they are. Turns are short while such a one is about.
+ * Waiting        To be woken costs a thread more than all it does with a message, the more so where
+ *                an idle processor sleeps deeply. A wakeful poller looks again for AWAKE_USEC
+ *                before it sleeps, as long as that pays. Each time that it was in vain it sleeps
+ *                through twice as many waits as before, of those that prove short enough; so a bus that is
+ *                seldom spoken to just sleeps.
  * Why level      Level-triggered, and EPOLLOUT only while a write is blocked: an edge-triggered
  *                EPOLLOUT would wake us each time a client reads what we wrote to it.
  */
@@ -54,6 +59,9 @@ struct poller {
         int wake_fd; /* a timer was set that is due before all others */
         uint64_t calls;    /* of poller_wait() */
         uint64_t short_to; /* turns are short up to this call */
+        bool wakeful;      /* set by its owner: there is a processor to spare */
+        unsigned int doubt;  /* the next time in vain doubles it: so many short waits to sleep through */
+        unsigned int asleep; /* how many of them are left */
         pthread_mutex_t lock;
         struct cds_list_head timers; /* by due */
 };

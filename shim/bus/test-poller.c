@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bus-core/util/cleanup.h"
@@ -145,6 +146,38 @@ START_TEST(turns_are_short_while_one_who_says_little_is_about)
 }
 END_TEST
 
+static double cpu_usec(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+        return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+START_TEST(where_nothing_comes_soon_a_wakeful_poller_sleeps)
+{
+        double before = cpu_usec();
+
+        t.poller.wakeful = true;
+        for (int i = 0; i < 100; i++)
+                ck_assert_int_eq(poller_wait(&t.poller, &t.turn, 1000), 0);
+        ck_assert(cpu_usec() - before < 100 * 50); /* awake each time it would be all of that */
+        ck_assert_uint_gt(t.poller.asleep, 0);
+}
+END_TEST
+
+START_TEST(where_all_comes_at_once_a_wakeful_poller_is_awake_again)
+{
+        t.poller.wakeful = true;
+        t.poller.doubt = t.poller.asleep = 10;
+        add('c', false);
+        for (int i = 0; i < 20; i++)
+                ck_assert_int_eq(poller_wait(&t.poller, &t.turn, 1000000), 1);
+        ck_assert_uint_eq(t.poller.asleep, 0);
+        ck_assert_uint_eq(t.poller.doubt, 0);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("poller");
@@ -157,6 +190,8 @@ int main(void)
         tcase_add_test(tcase, who_said_much_and_says_little_now_is_not_busy);
         tcase_add_test(tcase, of_many_who_say_much_each_has_its_turns);
         tcase_add_test(tcase, turns_are_short_while_one_who_says_little_is_about);
+        tcase_add_test(tcase, where_nothing_comes_soon_a_wakeful_poller_sleeps);
+        tcase_add_test(tcase, where_all_comes_at_once_a_wakeful_poller_is_awake_again);
         suite_add_tcase(suite, tcase);
 
         runner = srunner_create(suite);

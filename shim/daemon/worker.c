@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 
@@ -55,6 +56,15 @@ int worker_adopt(struct worker *worker, const struct conn_config *config, int fd
         return 0;
 }
 
+/* More processors than workers: who waits awake takes none from another worker, nor the last one. */
+static bool processors_to_spare(const struct bus *bus)
+{
+        cpu_set_t set;
+
+        return sched_getaffinity(0, sizeof(set), &set) == 0 &&
+               (unsigned int)CPU_COUNT(&set) > bus->guard.n;
+}
+
 int worker_init(struct worker *worker, struct bus *bus, unsigned int slot)
 {
         int r;
@@ -69,6 +79,7 @@ int worker_init(struct worker *worker, struct bus *bus, unsigned int slot)
                 r = poller_init(&worker->poller);
         if (r)
                 return error_fold(r);
+        worker->poller.wakeful = processors_to_spare(bus);
         worker->adopt.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (worker->adopt.event_fd < 0)
                 return error_origin(-errno);
