@@ -52,7 +52,7 @@ struct fshandle {
         fuse_ino_t ino;
         int n_refs;
         int sock, file; /* to the daemon; of the node */
-        bool connected;
+        bool connected; /* and the pool is constant */
         int pool_fd;
         uint8_t *pool;
         size_t pool_size;
@@ -142,6 +142,31 @@ static void forget_node(struct kdbusfs *fs, fuse_ino_t ino, uint64_t n)
                 node_free(fs, node);
 }
 
+/*
+ * Where the programs are in a user namespace of one user, files of others would belong to nobody,
+ * and the kernel lets nobody write them. They are shown as that user's own, with the access that
+ * the user has to them; opening them is judged by the real ones.
+ */
+static void show_as_own(struct kdbusfs *fs, const char *path, struct stat *st)
+{
+        static const struct {
+                int access;
+                mode_t mode;
+        } rights[] = {{R_OK, S_IRUSR}, {W_OK, S_IWUSR}, {X_OK, S_IXUSR}};
+        uid_t uid = geteuid();
+
+        if (uid == 0)
+                return;
+        if (st->st_uid != uid) {
+                st->st_mode &= ~(mode_t)S_IRWXU;
+                for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                        if (faccessat(fs->root_fd, path, rights[i].access, AT_EACCESS) == 0)
+                                st->st_mode |= rights[i].mode;
+        }
+        st->st_uid = uid;
+        st->st_gid = getegid();
+}
+
 static int stat_node(struct kdbusfs *fs, const struct fsnode *node, struct stat *st)
 {
         int r = node->handle ? fstat(node->handle->file, st)
@@ -149,6 +174,7 @@ static int stat_node(struct kdbusfs *fs, const struct fsnode *node, struct stat 
 
         if (r < 0)
                 return errno;
+        show_as_own(fs, node->path, st);
         if (node->handle)
                 st->st_size = node->handle->pool_size; /* what may be mapped */
         return 0;
@@ -228,12 +254,22 @@ static int handle_open(struct fshandle *h, const char *path, pid_t tid)
         return r;
 }
 
-/* the kernel's idea of how long the file is; page faults beyond are fatal */
+static bool is_connected(struct fshandle *h)
+{
+        bool yes;
+
+        pthread_mutex_lock(&h->fs->lock);
+        yes = h->connected;
+        pthread_mutex_unlock(&h->fs->lock);
+        return yes;
+}
+
+/* what is in the pool goes into the pages; without the lock, for their reader may need it first */
 static void store(struct fshandle *h, uint64_t offset, uint64_t size)
 {
         struct fuse_bufvec buf = FUSE_BUFVEC_INIT(size);
 
-        if (!h->pool || offset > h->pool_size || size > h->pool_size - offset)
+        if (!is_connected(h) || offset > h->pool_size || size > h->pool_size - offset)
                 return;
         buf.buf[0].mem = h->pool + offset;
         (void)fuse_lowlevel_notify_store(h->fs->session, h->ino, offset, &buf, 0);
@@ -260,7 +296,7 @@ static int adopt_pool(struct fshandle *h, struct line *line)
         h->pool_size = st.st_size;
         h->connected = true;
         pthread_mutex_unlock(&h->fs->lock);
-        store(h, h->pool_size - 1, 1);
+        store(h, h->pool_size - 1, 1); /* so long is the file now: beyond, page faults are fatal */
         return 0;
 }
 
@@ -276,7 +312,7 @@ int fshandle_ioctl(struct fshandle *h, struct relay *relay, uint32_t code, uint6
         r = relay_ioctl(relay, code, argument);
         if (r)
                 return r;
-        if (code == KDBUS_CMD_HELLO && relay->size && !h->connected)
+        if (code == KDBUS_CMD_HELLO && relay->size && !is_connected(h))
                 r = adopt_pool(h, relay->line);
         if (!r && relay->size)
                 store(h, relay->offset, relay->size);
@@ -365,6 +401,8 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
                 r = errno;
         if (!r && !S_ISREG(e.attr.st_mode) && !S_ISDIR(e.attr.st_mode))
                 r = ENOENT;
+        if (!r)
+                show_as_own(fs, path, &e.attr);
         node = r ? NULL : node_for(fs, path, S_ISDIR(e.attr.st_mode));
         if (!node) {
                 fuse_reply_err(req, r ?: ENOMEM);
