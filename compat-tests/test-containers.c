@@ -5,14 +5,20 @@
  * daemon in BUS_UNDER_TEST.
  */
 
+#define _GNU_SOURCE 1
+
 #include <check.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 #include <unistd.h>
@@ -360,6 +366,117 @@ START_TEST(messages_go_where_rules_let_them)
 }
 END_TEST
 
+/* --- what goes over the wire ----------------------------------------------------------------- */
+
+/* Carries bytes between a client and the bus, and keeps what the bus sent. */
+struct wire {
+        int client, bus;
+        pthread_t thread;
+        uint8_t heard[8 << 20];
+        size_t n;
+};
+
+static void *carry(void *arg)
+{
+        struct wire *wire = arg;
+        struct pollfd fds[] = { { wire->client, POLLIN, 0 }, { wire->bus, POLLIN, 0 } };
+        uint8_t buf[4096];
+        ssize_t n;
+
+        while (poll(fds, 2, -1) > 0) {
+                if (fds[1].revents) {
+                        n = read(wire->bus, wire->heard + wire->n, sizeof(wire->heard) - wire->n);
+                        if (n <= 0 || write(wire->client, wire->heard + wire->n, n) != n)
+                                break;
+                        wire->n += n;
+                }
+                if (fds[0].revents) {
+                        n = read(wire->client, buf, sizeof(buf));
+                        if (n <= 0 || write(wire->bus, buf, n) != n)
+                                break;
+                }
+        }
+        return NULL;
+}
+
+static sd_bus *connect_by(struct wire *wire)
+{
+        struct sockaddr_un to = { .sun_family = AF_UNIX };
+        const char *unique;
+        sd_bus *bus;
+        int pair[2];
+
+        ck_assert_int_eq(sscanf(address, "unix:path=%107[^,]", to.sun_path), 1);
+        wire->n = 0;
+        wire->bus = socket(AF_UNIX, SOCK_STREAM, 0);
+        ck_assert_int_eq(connect(wire->bus, (struct sockaddr *)&to, sizeof(to)), 0);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        wire->client = pair[0];
+        ck_assert_int_eq(pthread_create(&wire->thread, NULL, carry, wire), 0);
+        ck_assert_int_ge(sd_bus_new(&bus), 0);
+        ck_assert_int_ge(sd_bus_set_fd(bus, pair[1], pair[1]), 0);
+        ck_assert_int_ge(sd_bus_set_bus_client(bus, 1), 0);
+        ck_assert_int_ge(sd_bus_start(bus), 0);
+        ck_assert_int_ge(sd_bus_get_unique_name(bus, &unique), 0);
+        return bus;
+}
+
+static void hang_up(sd_bus *bus, struct wire *wire)
+{
+        sd_bus_flush_close_unref(bus);
+        pthread_join(wire->thread, NULL);
+        close(wire->client);
+        close(wire->bus);
+}
+
+/* Has CONTAINER_INSTANCE=@path come, since? Looked for once all that was sent has been received. */
+static bool has_come(const struct wire *wire, const char *path)
+{
+        uint8_t field[256] = { 10, 1, 'o', 0 };
+        uint32_t n = strlen(path);
+
+        memcpy(field + 4, &n, 4);
+        memcpy(field + 8, path, n + 1);
+        return memmem(wire->heard, wire->n, field, path[0] ? n + 9 : 4);
+}
+
+static void emit_to(sd_bus *from, sd_bus *const *to)
+{
+        static char text[2 << 20]; /* more than a socket takes at once */
+
+        memset(text, 'x', sizeof(text) - 1);
+        sd_bus_emit_signal(from, "/o", "org.I", "Sig", "s", text);
+        sd_bus_flush(from);
+        for (; *to; to++) {
+                ck_assert_str_eq(next_member(*to, SD_BUS_MESSAGE_SIGNAL, 5000), "Sig");
+                ck_assert_str_eq(ask(*to, BUS, "GetId", "", NULL, NULL), "");
+        }
+}
+
+START_TEST(who_asks_hears_where_messages_come_from_and_nobody_else)
+{
+        static struct wire by_asking, by_plain;
+        sd_bus *inside, *asking = connect_by(&by_asking), *plain = connect_by(&by_plain);
+        sd_bus *const both[] = { asking, plain, NULL };
+
+        add_container("AddServer", NULL);
+        inside = connect_to(door);
+        ask(asking, BUS, "AddMatch", "s", "interface='org.I'", NULL);
+        ask(plain, BUS, "AddMatch", "s", "interface='org.I'", NULL);
+        emit_to(inside, both);
+        ck_assert(!has_come(&by_asking, "") && !has_come(&by_plain, ""));
+        ck_assert_str_eq(ask(asking, CONTAINERS, "RequestHeader", "", NULL, NULL), "");
+        emit_to(inside, both);
+        ck_assert(has_come(&by_asking, instance));
+        emit_to(creator, both);
+        ck_assert(has_come(&by_asking, "/")); /* the bus's own answers say so, too */
+        ck_assert(!has_come(&by_plain, ""));
+        sd_bus_flush_close_unref(inside);
+        hang_up(asking, &by_asking);
+        hang_up(plain, &by_plain);
+}
+END_TEST
+
 START_TEST(broadcasts_come_from_whom_rules_name)
 {
         sd_bus *inside;
@@ -499,6 +616,7 @@ int main(void)
         tcase_add_test(tcase, what_no_rule_names_is_hidden);
         tcase_add_test(tcase, messages_go_where_rules_let_them);
         tcase_add_test(tcase, broadcasts_come_from_whom_rules_name);
+        tcase_add_test(tcase, who_asks_hears_where_messages_come_from_and_nobody_else);
         tcase_add_test(tcase, names_come_and_go_unseen_unless_a_rule_shows_them);
         tcase_add_test(tcase, rules_are_replaced_live);
         tcase_add_test(tcase, a_door_is_closed_when_its_creator_says_so_or_goes);

@@ -94,6 +94,7 @@ struct client {
 
         struct replies replies; /* guards itself */
 
+        _Atomic bool wants_container; /* it hears where messages come from, see RequestHeader() */
         _Atomic bool stuck;     /* it was waited for in vain, and has not read all since */
         _Atomic bool dismissed; /* its end is on record, see pressure.h */
 

@@ -35,6 +35,8 @@ static uint32_t begin(struct writer *w, struct turn *turn, uint8_t type, uint8_t
                 serial = atomic_fetch_add_explicit(&turn->bus->next_serial, 1, memory_order_relaxed);
         } while (!serial);
         writer_init(w, type, flags, serial);
+        if (atomic_load_explicit(&turn->bus->container_headers, memory_order_relaxed))
+                writer_field(w, FIELD_CONTAINER_INSTANCE, "/");
         writer_field(w, FIELD_SENDER, BUS_NAME);
         if (to)
                 writer_field(w, FIELD_DESTINATION,

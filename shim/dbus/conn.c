@@ -482,18 +482,52 @@ static void batch_piece(struct batch *b, uint8_t *data, size_t n)
         b->size += n;
 }
 
-/* True if the message from its byte @offset on went in. */
-static bool batch_add(struct batch *b, struct envelope *e, size_t offset)
+/* What @conn is not to see of a message: others have asked for it. */
+static struct span hidden(const struct conn *conn, const struct envelope *e)
+{
+        return conn->out.with_container ? (struct span){0, 0} : header_container_field(&e->header);
+}
+
+/* The same as batch_add() for a message without the field @hide. */
+static void batch_add_without(struct batch *b, struct envelope *e, size_t offset, struct span hide)
+{
+        uint8_t *fixed = b->copy + b->n_copied;
+        const struct iovec pieces[] = {
+                { fixed, HEADER_FIXED },
+                { e->data + HEADER_FIXED, hide.off - HEADER_FIXED },
+                { e->data + hide.off + hide.len, e->size - hide.off - hide.len },
+        };
+
+        header_without_container(fixed, &e->header, e->data);
+        b->n_copied += HEADER_FIXED;
+        for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+                size_t skip = MIN(offset, pieces[i].iov_len);
+
+                offset -= skip;
+                if (skip < pieces[i].iov_len)
+                        batch_piece(b, (uint8_t *)pieces[i].iov_base + skip,
+                                    pieces[i].iov_len - skip);
+        }
+}
+
+/* True if the message from its byte @offset on, without the field @hide, went in. */
+static bool batch_add(struct batch *b, struct envelope *e, size_t offset, struct span hide)
 {
         size_t n = e->size - offset;
-        bool copy = n <= COPY_EACH;
+        bool copy = n <= COPY_EACH && !hide.len;
 
         if (b->n_iov == IOV_MAX_ || (copy && b->n_copied + n > COPY_MAX))
+                return false;
+        if (hide.len && (b->n_iov + 3 > IOV_MAX_ || b->n_copied + HEADER_FIXED > COPY_MAX))
                 return false;
         if (e->message.fds && !offset) {
                 if (b->size)
                         return false; /* descriptors go with the first byte of a sendmsg */
                 b->fds = e->message.fds;
+        }
+        if (hide.len) {
+                batch_add_without(b, e, offset, hide);
+                return true;
         }
         if (copy) {
                 memcpy(b->copy + b->n_copied, e->data + offset, n);
@@ -512,8 +546,13 @@ static void batch_fill(struct batch *b, struct conn *conn)
 
         b->n_iov = b->n_copied = b->size = 0;
         b->fds = NULL;
+        if (!offset) /* a message that has begun goes on as it is */
+                conn->out.with_container = atomic_load_explicit(&conn->client.wants_container,
+                                                                memory_order_relaxed);
         cds_list_for_each_entry(entry, &conn->out.entries, link) {
-                if (!batch_add(b, envelope_of(entry->message), offset))
+                struct envelope *e = envelope_of(entry->message);
+
+                if (!batch_add(b, e, offset, hidden(conn, e)))
                         return;
                 offset = 0;
         }
@@ -557,7 +596,8 @@ static void written(struct conn *conn, size_t n)
         counts_add(&client->count, COUNT_WAKEUPS, 1);
         n += conn->out.offset;
         cds_list_for_each_entry_safe(entry, next, &conn->out.entries, link) {
-                size_t size = envelope_of(entry->message)->size;
+                const struct envelope *e = envelope_of(entry->message);
+                size_t size = e->size - hidden(conn, e).len;
 
                 if (n < size)
                         break;

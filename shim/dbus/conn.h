@@ -79,6 +79,7 @@ struct conn {
         struct { /* whoever drains */
                 struct cds_list_head entries; /* taken from the inbox, not yet written whole */
                 size_t offset;                /* bytes of the first one that are written */
+                bool with_container;          /* as they are written: with CONTAINER_INSTANCE */
                 bool broken;                  /* nobody will read what is written */
                 _Atomic bool full;            /* the socket: not to be tried before EPOLLOUT */
         } out;

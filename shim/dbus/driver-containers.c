@@ -380,10 +380,11 @@ static void get_instance_info(struct call *call)
         driver_send(&w, call);
 }
 
-/* From now on messages say which container they come from, "/" for none. */
+/* From now on messages to the caller say which container they come from, "/" for none. */
 static void request_header(struct call *call)
 {
         atomic_store_explicit(&call->bus->container_headers, true, memory_order_relaxed);
+        atomic_store_explicit(&call->sender->wants_container, true, memory_order_relaxed);
         driver_reply_empty(call);
 }
 

@@ -49,8 +49,28 @@ struct span *header_span(struct header *h, uint8_t code)
                 return &h->sender;
         case FIELD_SIGNATURE:
                 return &h->signature;
+        case FIELD_CONTAINER_INSTANCE:
+                return &h->container;
         }
         return NULL;
+}
+
+struct span header_container_field(const struct header *h)
+{
+        struct span field = {0, 0};
+
+        if (h->container.off) {
+                field.off = h->container.off - 8; /* code, signature and length */
+                field.len = ALIGN_TO(h->container.off + h->container.len + 1, 8) - field.off;
+        }
+        return field;
+}
+
+void header_without_container(uint8_t fixed[static HEADER_FIXED], const struct header *h,
+                              const uint8_t *msg)
+{
+        memcpy(fixed, msg, HEADER_FIXED);
+        bytes_store32(fixed + 12, h->fields_size - header_container_field(h).len, h->swap);
 }
 
 /* Where the parse stands; kept apart from the result, which is written on success only. */
@@ -194,7 +214,6 @@ static int take_unknown(struct parse *p)
 static int take_known(struct parse *p, unsigned code)
 {
         struct header *h = &p->h;
-        struct span span;
         int r;
 
         switch (code) {
@@ -221,7 +240,7 @@ static int take_known(struct parse *p, unsigned code)
                 return take_u32(p, &h->n_fds);
         }
         h->unfiltered = true; /* CONTAINER_INSTANCE */
-        return take_name(p, &span, valid_path, WIRE_E_PATH);
+        return take_name(p, &p->h.container, valid_path, WIRE_E_PATH);
 }
 
 static int take_field(struct parse *p)
@@ -455,9 +474,9 @@ size_t header_stamp(uint8_t *out, struct header *h, const uint8_t *msg, const ch
                 s.pos += h->fields_size;
                 memcpy(out, msg, s.pos);
         }
-        h->sender = (struct span){0, 0};
+        h->sender = h->container = (struct span){0, 0};
         if (container)
-                put_text(&s, FIELD_CONTAINER_INSTANCE, container, container_len);
+                h->container = put_text(&s, FIELD_CONTAINER_INSTANCE, container, container_len);
         if (sender)
                 h->sender = put_text(&s, FIELD_SENDER, sender, sender_len);
 

@@ -73,6 +73,7 @@ struct header {
         uint32_t size;         /* bytes before the body, padding included */
         uint32_t body_size;
         struct span path, interface, member, error_name, destination, sender, signature;
+        struct span container; /* CONTAINER_INSTANCE */
 };
 
 /* header_text() - a field's string, NUL-terminated, or NULL; not for messages kept in pieces */
@@ -86,6 +87,16 @@ extern const char header_field_types[FIELD_CONTAINER_INSTANCE + 1];
 
 /* header_span() - the span of a field that is text, else NULL */
 struct span *header_span(struct header *h, uint8_t code);
+
+/**
+ * header_container_field() - the bytes of CONTAINER_INSTANCE, padding included, from the first byte
+ *
+ * Other fields stand behind it, so that without these bytes, behind the beginning that
+ * header_without_container() writes, the rest is a message as good. Length 0: there is no such field.
+ */
+struct span header_container_field(const struct header *h);
+void header_without_container(uint8_t fixed[static HEADER_FIXED], const struct header *h,
+                              const uint8_t *msg);
 
 /**
  * header_frame() - how long is the message that begins so
