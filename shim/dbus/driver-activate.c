@@ -28,6 +28,16 @@ void driver_start_service_by_name(struct call *call)
                 activation_start(call->turn, call->sender, call->e, name);
 }
 
+static bool has_file(const struct service_table *services, const char *name)
+{
+        const struct service *service;
+
+        for (size_t i = 0; services && (service = service_table_at(services, i)); i++)
+                if (strcmp(service->name, name) == 0)
+                        return true;
+        return false;
+}
+
 /* those at another door, unless a service file has the name as well */
 static void write_stand_ins(struct writer *w, struct call *call,
                             const struct service_table *services)
@@ -36,7 +46,7 @@ static void write_stand_ins(struct writer *w, struct call *call,
         const char *name;
 
         for (size_t i = 0; bus->stand_ins && (name = bus->stand_ins->at(bus->stand_ins_data, i)); i++)
-                if ((!services || !service_table_may_have(services, name)) &&
+                if (!has_file(services, name) &&
                     driver_level(call, name, strlen(name)) >= CONTAINER_SEE)
                         writer_string(w, name);
 }

@@ -14,6 +14,7 @@
 #include "shim/bus/activate.h"
 #include "shim/bus/bus.h"
 #include "shim/bus/log.h"
+#include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/route.h"
@@ -122,7 +123,41 @@ static const struct door ghost_door = {
         .free = ghost_free,
 };
 
+/* --- monitors -------------------------------------------------------------------------------- */
+
+/* sees what D-Bus clients say, too; the turn holds the write side */
+static int watch_all(struct turn *turn, struct client *client)
+{
+        const struct mediation *mediation = turn->bus->mediation;
+        struct match_rule *rule;
+        const char *by;
+        int r;
+
+        if (!mediate_off(mediation) && !mediation_eavesdrop(mediation, client, &by))
+                return -EPERM;
+        r = match_rule_new(&rule, NULL, "", 0);
+        if (r)
+                return r < 0 ? error_fold(r) : -EINVAL;
+        client_monitor(turn, client);
+        return error_fold(match_add(&turn->bus->monitors, &client->rules, rule));
+}
+
 /* --- coming and going ------------------------------------------------------------------------ */
+
+/* it takes part from now on; the turn holds the write side */
+static int greet(struct turn *turn, struct ghost *ghost)
+{
+        char why[512];
+        int r;
+
+        if (client_hello_check(turn, &ghost->client, why, sizeof(why)))
+                return -EMFILE;
+        r = client_hello(turn, &ghost->client);
+        if (r)
+                return r;
+        client_welcome(turn, &ghost->client);
+        return kconn_is_monitor(ghost->conn) ? watch_all(turn, &ghost->client) : 0;
+}
 
 static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
 {
@@ -130,7 +165,6 @@ static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
         _cleanup_(creds_unrefp) struct creds *creds = NULL;
         struct turn *turn = bridge->turn;
         struct ghost *ghost;
-        char why[512];
         int r;
 
         r = creds_from_socket(&creds, socket);
@@ -147,16 +181,15 @@ static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
                 free(ghost);
         } else {
                 ghost->bridge = bridge;
-                ghost->client.accepts_fds = conn->flags & KDBUS_HELLO_ACCEPT_FD;
-                r = client_hello_check(turn, &ghost->client, why, sizeof(why)) ? -EMFILE : 0;
-                if (!r)
-                        r = client_hello(turn, &ghost->client);
+                ghost->conn = conn;
+                ghost->client.accepts_fds = kconn_is_monitor(conn) ||
+                                            (conn->flags & KDBUS_HELLO_ACCEPT_FD);
+                r = greet(turn, ghost);
                 if (!r) {
-                        ghost->conn = conn;
                         conn->ghost = ghost;
-                        client_welcome(turn, &ghost->client);
                         *idp = ghost->client.peer.id;
                 } else {
+                        ghost->conn = NULL;
                         client_disconnect(turn, &ghost->client);
                         client_unref(&ghost->client);
                 }
@@ -242,7 +275,7 @@ static void bridge_listen(struct kconn *conn)
         struct ghost *ghost = conn->ghost;
         struct match_rule *rule;
 
-        if (!ghost || ghost->listening ||
+        if (!ghost || ghost->listening || kconn_is_monitor(conn) ||
             match_rule_new(&rule, NULL, rule_text, sizeof(rule_text) - 1))
                 return;
         turn_write(bridge->turn);
@@ -671,6 +704,23 @@ static int bridge_send(struct kconn *src, struct kmsg *m, bool sync, struct krep
         return r;
 }
 
+static void bridge_watch(struct kconn *src, struct kmsg *m, struct kconn *dst)
+{
+        struct bridge *bridge = bridge_of(src->bus);
+        _cleanup_(envelope_unrefp) struct envelope *e = NULL;
+        struct turn *turn = bridge->turn;
+        struct ghost *ghost = src->ghost;
+
+        turn_read(turn);
+        if (bridge->bus->n_monitors && dst->ghost &&
+            !translate(ghost, m, m->dst_name ?: dst->ghost->client.name, &e)) {
+                route_monitors(turn, &turn->out, &ghost->client.peer, e, &dst->ghost->client);
+                route_commit(turn);
+                turn_commit(turn);
+        }
+        turn_release(turn);
+}
+
 static const struct kbridge_ops bridge_ops = {
         .join = bridge_join,
         .leave = bridge_leave,
@@ -678,6 +728,7 @@ static const struct kbridge_ops bridge_ops = {
         .send = bridge_send,
         .acquire = bridge_acquire,
         .release = bridge_release,
+        .watch = bridge_watch,
         .refuse = bridge_refuse,
         .stand_in = bridge_stand_in,
         .decline = bridge_decline,
@@ -703,12 +754,12 @@ static bool on_driver_signal(struct ghost *ghost, struct envelope *e)
         if (reader_string(&rd, &name, NULL))
                 return true;
         if (strcmp(member, "NameAcquired") == 0) {
-                if (name[0] != ':' && !kname_held_by(conn, name))
+                if (!kconn_is_monitor(conn) && name[0] != ':' && !kname_held_by(conn, name))
                         (void)mirror(conn, name, 0, &ignored);
                 return true;
         }
         if (strcmp(member, "NameLost") == 0) {
-                if (name[0] != ':')
+                if (!kconn_is_monitor(conn) && name[0] != ':')
                         (void)kname_release(conn->bus, conn, name);
                 return true;
         }
@@ -798,6 +849,7 @@ struct arrival {
         struct caller caller;
         struct task task;
         struct kuser *payer;
+        uint64_t dst_id; /* if it is for one */
         struct kmsg m;
 };
 
@@ -827,7 +879,7 @@ static void put_head(struct arrival *a, const struct kconn *conn, const struct e
         const char *destination = envelope_text(e, h->destination);
         bool wants = h->type == HEADER_CALL && !(h->flags & HEADER_NO_REPLY_EXPECTED);
         struct kdbus_msg msg = {
-                .dst_id = destination ? conn->id : KDBUS_DST_ID_BROADCAST,
+                .dst_id = destination ? a->dst_id : KDBUS_DST_ID_BROADCAST,
                 .src_id = e->sender == MATCH_DRIVER ? KDBUS_SRC_ID_KERNEL : e->sender,
                 .payload_type = KDBUS_PAYLOAD_DBUS,
                 .cookie = h->serial,
@@ -884,6 +936,19 @@ static int take_fds(struct kmsg *m, const struct fdset *fds)
         return 0;
 }
 
+/* a monitor sees who it is for; all others, that it is for them; holds the registry */
+static uint64_t addressee(const struct bridge *bridge, const struct kconn *conn,
+                          const struct envelope *e)
+{
+        const char *destination = envelope_text(e, e->header.destination);
+        struct client *client;
+
+        if (!destination || !kconn_is_monitor(conn))
+                return conn->id;
+        client = bus_find(bridge->bus, destination, e->header.destination.len);
+        return client ? client->peer.id : KDBUS_DST_ID_NAME;
+}
+
 /* who sends, as far as the receiver wants to know; holds the registry */
 static void identify(struct arrival *a, struct bridge *bridge, const struct kconn *conn, uint64_t id)
 {
@@ -915,6 +980,7 @@ static int clothe(struct arrival *a, struct ghost *ghost, const struct envelope 
                 return r;
         turn_read(ghost->bridge->turn);
         identify(a, ghost->bridge, conn, e->sender);
+        a->dst_id = addressee(ghost->bridge, conn, e);
         turn_release(ghost->bridge->turn);
         put_head(a, conn, e);
         put_items(a, conn, e);
@@ -997,12 +1063,14 @@ static void on_message(struct ghost *ghost, struct envelope *e)
 
         if (on_driver_signal(ghost, e))
                 return;
-        if (e->header.type == HEADER_SIGNAL && !e->header.destination.off && !wants(ghost, e))
+        if (kconn_is_monitor(conn) && came_from_kdbus(ghost->bridge, e->sender))
+                return; /* it has seen it there */
+        if (e->header.type == HEADER_SIGNAL && !e->header.destination.off &&
+            !kconn_is_monitor(conn) && !wants(ghost, e))
                 return;
         r = clothe(&a, ghost, e);
-        if (!r)
-                kbus_eavesdrop(conn->bus, &a.m);
-        if (!r && (e->header.type == HEADER_RETURN || e->header.type == HEADER_ERROR))
+        if (!r && !kconn_is_monitor(conn) &&
+            (e->header.type == HEADER_RETURN || e->header.type == HEADER_ERROR))
                 r = on_reply(conn, &a.m, e->header.reply_serial);
         else if (!r)
                 r = kconn_queue(conn, &a.m, NULL, 0);

@@ -46,6 +46,14 @@ static int find_dst(struct kconn *src, const struct kmsg *m, struct kconn **dstp
         return 0;
 }
 
+/* those who watch get their copy first, whichever side they are on */
+static void show(struct kconn *src, struct kmsg *m, struct kconn *dst)
+{
+        kbus_eavesdrop(src->bus, m);
+        if (src->bus->bridge)
+                src->bus->bridge->watch(src, m, dst);
+}
+
 /* delivered only to who wants it and may have it; nobody is told otherwise */
 static int send_signal(struct kconn *src, struct kmsg *m)
 {
@@ -58,7 +66,7 @@ static int send_signal(struct kconn *src, struct kmsg *m)
         r = find_dst(src, m, &dst, &serial);
         if (r)
                 return r;
-        kbus_eavesdrop(src->bus, m);
+        show(src, m, dst);
         if (kmatch_passes(&dst->matches, &src->bus->bloom, &subject) &&
             kconn_may_talk(dst, NULL, src))
                 (void)kconn_queue(dst, m, NULL, serial);
@@ -79,7 +87,7 @@ static int send_reply(struct kconn *src, struct kmsg *m)
         reply = kreply_find(dst, src, m->msg->cookie_reply);
         if (!reply)
                 return -EBADSLT;
-        kbus_eavesdrop(src->bus, m);
+        show(src, m, dst);
         if (!reply->sync) {
                 kreply_free(reply);
                 return kconn_queue(dst, m, NULL, serial);
@@ -113,7 +121,7 @@ static int send_call(struct cmd *c, struct kconn *src, struct kmsg *m, bool sync
         r = kreply_new(&reply, src, dst, m->msg->cookie, m->msg->timeout_ns, sync);
         if (r)
                 return r;
-        kbus_eavesdrop(src->bus, m);
+        show(src, m, dst);
         r = kconn_queue(dst, m, reply, serial);
         if (r) {
                 kreply_free(reply);
@@ -135,7 +143,7 @@ static int send_one_way(struct cmd *c, struct kconn *src, struct kmsg *m)
                 return r;
         if (!kconn_may_talk(src, &c->caller, dst))
                 return -EPERM;
-        kbus_eavesdrop(src->bus, m);
+        show(src, m, dst);
         return kconn_queue(dst, m, NULL, serial);
 }
 

@@ -60,6 +60,9 @@ struct kbridge_ops {
         int (*acquire)(struct kconn *conn, const char *name, uint64_t flags, __u64 *return_flags);
         int (*release)(struct kconn *conn, const char *name);
 
+        /* watch() - what kdbus connections say to each other, for those who watch there */
+        void (*watch)(struct kconn *src, struct kmsg *msg, struct kconn *dst);
+
         /* refuse() - a call from the other side was dropped unseen */
         void (*refuse)(struct kconn *conn, const struct kdbus_msg *call);
 

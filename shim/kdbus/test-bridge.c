@@ -588,6 +588,90 @@ START_TEST(a_kdbus_call_that_started_a_kdbus_service_is_answered)
 }
 END_TEST
 
+/* --- monitors --- */
+
+static struct kdbus_msg *monitored(struct conn *mon, uint64_t src)
+{
+        struct kdbus_msg *msg;
+
+        for (;;) {
+                ck_assert_int_eq(msg_wait(mon, 3000, &msg), 0);
+                if (msg->payload_type == KDBUS_PAYLOAD_DBUS && msg->src_id == src)
+                        return msg;
+                msg_free(mon, msg);
+        }
+}
+
+START_TEST(a_kdbus_monitor_sees_what_dbus_clients_say_once)
+{
+        struct answer a = {};
+        struct kdbus_msg *msg;
+        struct conn mon;
+        struct header h;
+        const char *me;
+        uint8_t *dbus;
+
+        ck_assert_int_eq(conn_open(&mon, bus_path("user", "bus"), KDBUS_HELLO_MONITOR, NULL), 0);
+        ck_assert_int_ge(sd_bus_get_unique_name(d, &me), 0);
+        ck_assert_int_ge(sd_bus_call_method_async(d, NULL, me, "/a", "com.example.I", "Self", on_answer,
+                                                  &a, ""), 0);
+        process_until(&a.done);
+        msg = monitored(&mon, d_id);
+        ck_assert_uint_eq(msg->dst_id, d_id);
+        dbus = v2_read(msg, &h);
+        ck_assert_str_eq(header_text(dbus, h.member), "Self");
+        free(dbus);
+        msg_free(&mon, msg);
+        msg = monitored(&mon, d_id); /* the answer */
+        ck_assert_uint_ne(msg->cookie_reply, 0);
+        msg_free(&mon, msg);
+        ck_assert_int_eq(name_acquire(&k, "com.example.K", 0, NULL), 0);
+        ck_assert_int_ge(sd_bus_call_method_async(d, NULL, "com.example.K", "/a", "com.example.I", "Cross",
+                                                  on_answer, &a, ""), 0);
+        ck_assert_int_ge(sd_bus_flush(d), 0);
+        msg = monitored(&mon, d_id);
+        ck_assert_uint_eq(msg->dst_id, k.id);
+        msg_free(&mon, msg);
+        while (msg_wait(&mon, 200, &msg) == 0) {
+                ck_assert_uint_ne(msg->src_id, d_id);
+                msg_free(&mon, msg);
+        }
+        conn_close(&mon);
+}
+END_TEST
+
+static int on_watched(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        const char *member = sd_bus_message_get_member(m);
+
+        if (member && strcmp(member, "Private") == 0)
+                *(bool *)userdata = true;
+        return 1;
+}
+
+START_TEST(a_dbus_monitor_sees_what_kdbus_programs_say_to_each_other)
+{
+        struct conn other;
+        bool seen = false;
+        struct build b;
+        struct v2 v;
+
+        ck_assert_int_eq(conn_open(&other, bus_path("user", "bus"), 0, NULL), 0);
+        ck_assert_int_ge(sd_bus_call_method(d, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus.Monitoring", "BecomeMonitor", NULL,
+                                            NULL, "asu", 0, 0), 0);
+        ck_assert_int_ge(sd_bus_add_filter(d, NULL, on_watched, &seen), 0);
+        v2_call(&v, 7, "/a", "com.example.I", "Private", "hello");
+        msg_init(&b, k.id, NULL, KDBUS_MSG_EXPECT_REPLY, v.h.serial);
+        b.msg.timeout_ns = now_ns() + 5000000000ULL;
+        msg_vec(&b, v.buf.data, v.buf.n);
+        ck_assert_int_eq(msg_send(&other, &b, 0, NULL), 0);
+        gvariant_buf_deinit(&v.buf);
+        process_until(&seen);
+        conn_close(&other);
+}
+END_TEST
+
 /* --- lists --- */
 
 /* whether LIST with these flags has the name, of this connection (0: any), with this flag */
@@ -803,6 +887,8 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_dbus_client_may_be_the_service_that_an_activator_stood_in_for);
         tcase_add_test(tcase, a_message_that_is_to_start_nothing_is_refused_as_the_kernel_does);
         tcase_add_test(tcase, a_kdbus_call_that_started_a_kdbus_service_is_answered);
+        tcase_add_test(tcase, a_kdbus_monitor_sees_what_dbus_clients_say_once);
+        tcase_add_test(tcase, a_dbus_monitor_sees_what_kdbus_programs_say_to_each_other);
         tcase_add_test(tcase, who_waits_for_a_name_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, what_can_be_started_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, names_are_one_registry);
