@@ -29,7 +29,7 @@ const char *rates_sort_name(enum rates_sort sort)
         return sort_names[sort];
 }
 
-/* --- what was done in between ------------------------------------------------------------------ */
+/* --- what was done in between ----------------------------------------------------------------- */
 
 static const struct stats_row *find(const struct stats_list *list, const char *name, size_t hint)
 {
@@ -88,11 +88,13 @@ static void fill_members(struct rates *out, const struct view *before)
         }
 }
 
-/* --- order --------------------------------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 static double held_fds(const struct rates_row *row)
 {
-        return row->row ? row->row->gauge[GAUGE_QUEUED_FDS] + row->row->gauge[GAUGE_PARTIAL_FDS] : 0;
+        const uint64_t *gauge = row->row ? row->row->gauge : NULL;
+
+        return gauge ? gauge[GAUGE_QUEUED_FDS] + gauge[GAUGE_PARTIAL_FDS] : 0;
 }
 
 static double weight(const struct rates_row *row, enum rates_sort sort)
@@ -161,7 +163,7 @@ void rates_deinit(struct rates *rates)
         *rates = RATES_NULL;
 }
 
-/* --- as a table ---------------------------------------------------------------------------------- */
+/* --- as a table ------------------------------------------------------------------------------- */
 
 /* The first word of a command, without its directory. */
 static void short_command(const char *comm, char *buf, size_t size)
@@ -329,7 +331,7 @@ void rates_line(const struct rates *rates, size_t i, char *buf, size_t size, siz
         }
 }
 
-/* --- as JSON --------------------------------------------------------------------------------------- */
+/* --- as JSON ---------------------------------------------------------------------------------- */
 
 static json_t *per_second(const struct rates_row *row, int n)
 {
@@ -362,13 +364,14 @@ json_t *rates_json(const struct rates *rates, size_t max)
 {
         json_t *rows = json_array();
         struct timespec now;
+        json_int_t usec;
 
         clock_gettime(CLOCK_REALTIME, &now);
         for (size_t i = 0; i < MIN(rates->n, max); i++)
                 json_array_append_new(rows, row_json(rates, &rates->rows[i]));
+        usec = (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
         return json_pack("{s:i,s:I,s:f,s:s,s:s,s:o,s:o,s:O}", "version", VIEW_VERSION, "time_usec",
-                         (json_int_t)now.tv_sec * 1000000 + now.tv_nsec / 1000, "seconds", rates->seconds, "by",
-                         rates_by_name(rates->by), "sort", rates_sort_name(rates->sort), "total",
-                         per_second(&rates->total, COUNT_N), "rows", rows, "missing",
-                         rates->view->missing);
+                         usec, "seconds", rates->seconds, "by", rates_by_name(rates->by), "sort",
+                         rates_sort_name(rates->sort), "total", per_second(&rates->total, COUNT_N),
+                         "rows", rows, "missing", rates->view->missing);
 }

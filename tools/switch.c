@@ -116,7 +116,8 @@ int switch_open(struct switch_place *place, const char *root, enum switch_scope 
                 return SWITCH_E_NO_SYSTEMD;
         if (above < 0)
                 return above;
-        place->dir = openat(above, scope_dirs[scope], O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        place->dir = openat(above, scope_dirs[scope],
+                            O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (place->dir < 0 && errno != ENOENT)
                 return -errno;
         return 0;
@@ -185,7 +186,7 @@ bool switch_find(const struct switch_place *place, const char *name, char path[S
         return false;
 }
 
-/* --- the links ----------------------------------------------------------------------------------- */
+/* --- the links -------------------------------------------------------------------------------- */
 
 static int forget(const struct switch_place *place, const char *name)
 {

@@ -8,11 +8,11 @@
  *                user/, as a link to lambus.service or not.
  * Promise        1. Back leaves what was there before: what on() replaces is kept beside it, as
  *                   dbus.service.before-lambus, a name that systemd does not look at.
- *                2. Each step leaves a system that boots: the link is replaced by rename(), and what
- *                   is to be kept has been kept before. Whatever was interrupted can be done again,
- *                   or undone.
- *                3. Nothing runs and nothing is asked: neither systemd nor a bus has to be there, and
- *                   the root may be an image's. No link in it leads out of it.
+ *                2. Each step leaves a system that boots: the link is replaced by rename(), and
+ *                   what is to be kept has been kept before. Whatever was interrupted can be done
+ *                   again, or undone.
+ *                3. Nothing runs and nothing is asked: neither systemd nor a bus has to be there,
+ *                   and the root may be an image's. No link in it leads out of it.
  * Not promised   That lambus serves there: see verb-switch.c.
  */
 

@@ -25,7 +25,7 @@
 static char root[64], outside[80];
 static int left = -1; /* steps until the power goes; negative: it stays */
 
-/* --- the power goes --------------------------------------------------------------------------------- */
+/* --- the power goes --------------------------------------------------------------------------- */
 
 static bool is_dark(void)
 {
@@ -71,7 +71,7 @@ int __wrap_fsync(int a)
         return is_dark() ? -1 : __real_fsync(a);
 }
 
-/* --- a system ------------------------------------------------------------------------------------------ */
+/* --- a system --------------------------------------------------------------------------------- */
 
 static const char *in_root(const char *path)
 {
@@ -195,7 +195,7 @@ static enum switch_state state(void)
         return now;
 }
 
-/* --- the tests ------------------------------------------------------------------------------------------- */
+/* --- the tests -------------------------------------------------------------------------------- */
 
 START_TEST(back_leaves_what_was_there_before)
 {

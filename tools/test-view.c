@@ -137,7 +137,7 @@ START_TEST(quotas_of_a_broker_are_limits_with_the_fullest_first)
 }
 END_TEST
 
-/* --- real ones --------------------------------------------------------------------------------- */
+/* --- real ones -------------------------------------------------------------------------------- */
 
 static const struct {
         const char *command;

@@ -51,7 +51,7 @@ static void on_signal(int number)
         interrupted = 1;
 }
 
-/* --- drawing ----------------------------------------------------------------------------------------- */
+/* --- drawing ---------------------------------------------------------------------------------- */
 
 static const char *const help_lines[] = {
         "What the rows are            How they are sorted",
@@ -125,7 +125,8 @@ static void draw(struct screen *s)
                 draw_table(s);
         if (LINES > TOP_HEADER + 1) {
                 snprintf(last, sizeof(last),
-                         "q quit  h help  rows: c u t p i  sort: M B K F W P  every %.3g s  %zu-%zu/%zu",
+                         "q quit  h help  rows: c u t p i  sort: M B K F W P  "
+                         "every %.3g s  %zu-%zu/%zu",
                          s->top->delay / 1000000.0, MIN(s->skipped + 1, rates->n),
                          MIN(s->skipped + table_height(), rates->n), rates->n);
                 last[MIN((size_t)COLS, sizeof(last) - 1)] = 0;
@@ -134,7 +135,7 @@ static void draw(struct screen *s)
         refresh();
 }
 
-/* --- keys ---------------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 static bool choose_rows(struct screen *s, int key)
 {
@@ -239,7 +240,7 @@ static int wait_for_keys(struct screen *s, uint64_t until)
         return r;
 }
 
-/* --- from start to end ----------------------------------------------------------------------------------- */
+/* --- from start to end ------------------------------------------------------------------------ */
 
 static int show(struct screen *s)
 {

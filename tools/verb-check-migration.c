@@ -236,7 +236,7 @@ static int check_config(struct migration *m, const char *path)
 
 /* ---- units ---- */
 
-/* Does a drop-in say which program is to be started? What comes by an alias has all its drop-ins. */
+/* Does a drop-in say which program to start? What comes by an alias has the drop-ins of both. */
 static bool sets_program(const char *path)
 {
         FILE *f = fopen(path, "re");

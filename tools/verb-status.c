@@ -68,7 +68,7 @@ static const struct option options[] = {
         { NULL, 0, NULL, 0 },
 };
 
-/* --- small words ------------------------------------------------------------------------------- */
+/* --- small words ------------------------------------------------------------------------------ */
 
 static const json_t *about(const struct status *s, const char *key)
 {
@@ -116,7 +116,7 @@ static uint64_t gauge(const struct status *s, enum gauge what)
         return s->view.stats.total.gauge[what];
 }
 
-/* --- the bus ------------------------------------------------------------------------------------- */
+/* --- the bus ---------------------------------------------------------------------------------- */
 
 static void print_program(const struct status *s)
 {
@@ -151,7 +151,8 @@ static void print_configuration(const struct status *s)
         if (!config)
                 return;
         put_head("configuration");
-        printf("%s, read %s ago", text(config, "file"), figure_time(buf, number(config, "age_usec")));
+        printf("%s, read %s ago", text(config, "file"),
+               figure_time(buf, number(config, "age_usec")));
         if (reloads)
                 printf(", read again %u time%s", reloads, plural(reloads));
         putchar('\n');
@@ -234,8 +235,8 @@ static void print_trouble(const struct status *s)
         if (!s->view.has_counts)
                 return;
         put_head("trouble");
-        printf("%" PRIu64 " messages refused, %" PRIu64 " lost, %" PRIu64 " times a sender held back, "
-               "%" PRIu64 " connection%s ended by force\n",
+        printf("%" PRIu64 " messages refused, %" PRIu64 " lost, %" PRIu64
+               " times a sender held back, %" PRIu64 " connection%s ended by force\n",
                count(s, COUNT_REFUSED), count(s, COUNT_LOST), count(s, COUNT_HELD),
                gauge(s, GAUGE_FORCED), plural(gauge(s, GAUGE_FORCED)));
 }
@@ -259,7 +260,7 @@ static void print_activations(const struct status *s)
         }
 }
 
-/* --- who ------------------------------------------------------------------------------------------- */
+/* --- who -------------------------------------------------------------------------------------- */
 
 static void print_users(const struct status *s)
 {
@@ -381,7 +382,7 @@ static void print_missing(const struct status *s)
                 printf("  %s\n", json_string_value(line));
 }
 
-/* --- all together ---------------------------------------------------------------------------------- */
+/* --- all together ----------------------------------------------------------------------------- */
 
 static int print_json(const struct status *s)
 {

@@ -67,7 +67,7 @@ static int help(void)
         return VERB_OK;
 }
 
-/* --- what was found -------------------------------------------------------------------------------- */
+/* --- what was found --------------------------------------------------------------------------- */
 
 static void say(const char *what, const char *format, va_list args)
 {
@@ -104,7 +104,7 @@ static _printf_(2, 3) void say_stop(struct switching *s, const char *format, ...
         s->n_stops++;
 }
 
-/* --- units ------------------------------------------------------------------------------------------- */
+/* --- units ------------------------------------------------------------------------------------ */
 
 /* The program that a unit starts; false if it names none. */
 static bool program_of(const struct switch_place *place, const char *unit,
@@ -171,7 +171,7 @@ static void check_units(struct switching *s, enum switch_scope scope, char progr
         }
 }
 
-/* --- configuration --------------------------------------------------------------------------------- */
+/* --- configuration ---------------------------------------------------------------------------- */
 
 static void count_findings(struct switching *s, const json_t *findings)
 {
@@ -182,8 +182,8 @@ static void count_findings(struct switching *s, const json_t *findings)
 
         json_array_foreach((json_t *)findings, i, finding) {
                 advice = NULL;
-                if (json_unpack(finding, "{s:s,s:s,s:s,s?s}", "severity", &severity, "where", &where,
-                                "text", &text, "advice", &advice))
+                if (json_unpack(finding, "{s:s,s:s,s:s,s?s}", "severity", &severity, "where",
+                                &where, "text", &text, "advice", &advice))
                         continue;
                 n_differs += !strcmp(severity, "differs");
                 n_broken += !strcmp(severity, "broken");
@@ -249,7 +249,8 @@ static void check_below(struct switching *s, enum switch_scope scope)
                 if (go_below(s->root))
                         check_configuration(s, scope == SWITCH_SYSTEM);
                 else
-                        say_stop(s, "the configuration below %s can be checked by root only", s->root);
+                        say_stop(s, "the configuration below %s can be checked by root only",
+                                 s->root);
                 fflush(stdout);
                 _exit(MIN(s->n_stops, 100U));
         }
@@ -259,7 +260,7 @@ static void check_below(struct switching *s, enum switch_scope scope)
                 s->n_stops += WEXITSTATUS(status);
 }
 
-/* --- a trial ------------------------------------------------------------------------------------------ */
+/* --- a trial ---------------------------------------------------------------------------------- */
 
 /* Starts the daemon with this machine's configuration at an address of its own, and says Hello. */
 static void try_daemon(struct switching *s, enum switch_scope scope, const char *program)
@@ -303,7 +304,7 @@ static void check(struct switching *s, enum switch_scope scope)
                 try_daemon(s, scope, program);
 }
 
-/* --- doing it ------------------------------------------------------------------------------------------- */
+/* --- doing it --------------------------------------------------------------------------------- */
 
 static int fail(const struct switching *s, enum switch_scope scope, int r)
 {
@@ -311,18 +312,18 @@ static int fail(const struct switching *s, enum switch_scope scope, int r)
 
         switch (r) {
         case SWITCH_E_NO_SYSTEMD:
-                return verb_fail("%s: there is no /etc/systemd below %s: no systemd starts a bus there",
-                                 what, s->root);
+                return verb_fail("%s: there is no /etc/systemd below %s: no systemd starts a bus "
+                                 "there", what, s->root);
         case SWITCH_E_NO_UNIT:
                 return verb_fail("%s: there is no unit " SWITCH_UNIT, what);
         case SWITCH_E_MASKED:
                 return verb_fail("%s: " SWITCH_NAME " is masked", what);
         case SWITCH_E_ODD:
-                return verb_fail("%s: /etc/systemd has a " SWITCH_NAME " that is neither link nor file",
-                                 what);
+                return verb_fail("%s: /etc/systemd has a " SWITCH_NAME " that is neither link nor "
+                                 "file", what);
         case SWITCH_E_NOTHING_LEFT:
-                return verb_fail("%s: there is no other " SWITCH_NAME " to go back to; install dbus or "
-                                 "dbus-broker first", what);
+                return verb_fail("%s: there is no other " SWITCH_NAME " to go back to; install "
+                                 "dbus or dbus-broker first", what);
         case -EACCES:
         case -EPERM:
                 return verb_fail("%s: %s: run it as root", what, strerror(-r));
@@ -416,7 +417,7 @@ static int run(struct switching *s)
         return r;
 }
 
-/* --- options --------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 enum {
         OPT_HELP = 256,

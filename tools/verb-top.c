@@ -47,7 +47,7 @@ static int help(void)
         return VERB_OK;
 }
 
-/* --- looking --------------------------------------------------------------------------------------- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 int top_again(struct top *top)
 {
@@ -165,7 +165,7 @@ void top_header(const struct top *top, size_t i, char *buf, size_t size, size_t 
         figure_text(buf, size, line, width);
 }
 
-/* --- as text and JSON ------------------------------------------------------------------------------- */
+/* --- as text and JSON ------------------------------------------------------------------------- */
 
 enum { OPT_HELP = 256, OPT_SYSTEM, OPT_SESSION, OPT_ADDRESS, OPT_BY, OPT_SORT, OPT_ROWS, OPT_JSON };
 
@@ -265,7 +265,7 @@ static int run(struct batch *b)
         return r ? verb_fail("%s", strerror(-r)) : VERB_OK;
 }
 
-/* --- options ------------------------------------------------------------------------------------------ */
+/* --- options ---------------------------------------------------------------------------------- */
 
 static int take_by(struct batch *b, const char *text)
 {

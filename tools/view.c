@@ -45,7 +45,7 @@ const char *view_user(const char *uid, char *buf, size_t size)
         return buf;
 }
 
-/* --- what an answer says ----------------------------------------------------------------------- */
+/* --- what an answer says ---------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *value)
 {
@@ -206,7 +206,8 @@ static int read_broker_peers(struct view *view, const json_t *peers)
                 snprintf(row->owner, sizeof(row->owner), "%" JSON_INTEGER_FORMAT,
                          json_integer_value(json_object_get(creds, "ProcessID")));
                 row->gauge[GAUGE_CONNECTIONS] = 1;
-                row->gauge[GAUGE_NAMES] = 1 + json_integer_value(json_object_get(numbers, "NameObjects"));
+                row->gauge[GAUGE_NAMES] =
+                        1 + json_integer_value(json_object_get(numbers, "NameObjects"));
                 for (size_t j = 0; j < ARRAY_SIZE(gauges); j++)
                         row->gauge[gauges[j].gauge] =
                                 json_integer_value(json_object_get(numbers, gauges[j].key));
@@ -245,7 +246,7 @@ static json_t *sorted_limits(json_t *limits)
 /* dbus-broker's quotas: (uid, [(what, left, of)], ...) */
 static json_t *broker_limits(const json_t *users)
 {
-        json_t *limits = json_array(), *user, *slot;
+        json_t *limits = json_array(), *user, *slot, *limit;
         char who[64];
         size_t i, j;
 
@@ -256,12 +257,12 @@ static json_t *broker_limits(const json_t *users)
                         json_int_t left = json_integer_value(json_array_get(slot, 1));
                         json_int_t max = json_integer_value(json_array_get(slot, 2));
 
-                        if (left < max)
-                                json_array_append_new(
-                                        limits, json_pack("{s:s,s:s,s:I,s:I,s:s,s:s}", "limit",
-                                                          text_of(json_array_get(slot, 0)), "who",
-                                                          who, "now", max - left, "max", max, "unit",
-                                                          "", "text", ""));
+                        if (left >= max)
+                                continue;
+                        limit = json_pack("{s:s,s:s,s:I,s:I,s:s,s:s}", "limit",
+                                          text_of(json_array_get(slot, 0)), "who", who, "now",
+                                          max - left, "max", max, "unit", "", "text", "");
+                        json_array_append_new(limits, limit);
                 }
         }
         return sorted_limits(limits);
@@ -330,7 +331,7 @@ void view_deinit(struct view *view)
         *view = VIEW_NULL;
 }
 
-/* --- asking -------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 /* The answer to a call with @argument, unless that is NULL; NULL: there is none, see @error. */
 static json_t *ask(sd_bus *bus, sd_bus_error *error, const char *interface, const char *member,
@@ -341,7 +342,8 @@ static json_t *ask(sd_bus *bus, sd_bus_error *error, const char *interface, cons
         int r;
 
         if (argument)
-                r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply, "s", argument);
+                r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply, "s",
+                                       argument);
         else
                 r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply, "");
         if (r >= 0)
@@ -577,7 +579,7 @@ int view_take(struct view *view, sd_bus *bus)
         return error_fold(add_up(view, bus));
 }
 
-/* --- as JSON ----------------------------------------------------------------------------------- */
+/* --- as JSON ---------------------------------------------------------------------------------- */
 
 static void set_numbers(json_t *object, const struct stats_row *row)
 {
@@ -603,7 +605,8 @@ json_t *view_row_json(const struct stats_row *row, enum stats_kind kind)
 
         json_object_set_new(object, "name", foreign(row->name));
         if (kind == STATS_USERS)
-                json_object_set_new(object, "login", foreign(view_user(row->name, buf, sizeof(buf))));
+                json_object_set_new(object, "login",
+                                    foreign(view_user(row->name, buf, sizeof(buf))));
         if (kind == STATS_PROCESSES) {
                 json_object_set_new(object, "command", foreign(row->comm));
                 json_object_set_new(object, "unit", foreign(row->owner));

@@ -68,8 +68,8 @@ int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
         return r;
 }
 
-static void write_notes(const struct daemon *d, struct writer *w, const struct busconfig_note *notes,
-                        size_t n, const char *consequence)
+static void write_notes(const struct daemon *d, struct writer *w,
+                        const struct busconfig_note *notes, size_t n, const char *consequence)
 {
         char note[1024], text[1280];
 
