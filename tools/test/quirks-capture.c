@@ -41,6 +41,7 @@ struct quirk {
         uint32_t reply_serial;
         const char *to, *path, *interface, *member;
         const char *args[3];
+        const char *from; /* NULL: :1.1 */
 };
 
 #define BUS(...) HEADER_CALL, 0, 0, DRIVER_NAME, DRIVER_PATH, __VA_ARGS__
@@ -97,7 +98,7 @@ static void put_quirk(const struct quirk *q)
         field(FIELD_MEMBER, 's', q->member);
         message_number(&out, FIELD_REPLY_SERIAL, q->reply_serial);
         field(FIELD_DESTINATION, 's', q->to);
-        field(FIELD_SENDER, 's', ":1.1");
+        field(FIELD_SENDER, 's', q->from ?: ":1.1");
         field(FIELD_SIGNATURE, 'g', n ? signature : NULL);
         base = message_body(&out);
         for (size_t i = 0; i < n; i++)
@@ -128,6 +129,9 @@ int main(int argc, char **argv)
         memset(rule + 8, 'x', 1100);
         memcpy(rule + 8 + 1100, "'", 2);
         put_quirk(&(struct quirk){ BUS(DRIVER_NAME, "AddMatch", { rule }) });
+        /* a call that is answered in the recording, to a name that no sandbox will have */
+        put_quirk(&(struct quirk){ HEADER_CALL, 0, 0, "org.test.Elsewhere", "/", "a.b", "Who" });
+        put_quirk(&(struct quirk){ HEADER_RETURN, 0, serial, ":1.1", .from = ":1.2" });
         pcap_writer_free(writer);
         buf_deinit(&out);
         return fclose(f) ? EXIT_FAILURE : EXIT_SUCCESS;
