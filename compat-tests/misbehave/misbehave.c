@@ -170,9 +170,11 @@ static void judge_pings(struct trial *t)
 {
         double quiet = crowd_latency(&t->crowd, CROWD_QUIET).p99;
         double beside = crowd_latency(&t->crowd, CROWD_BESIDE).p99;
-        double other = crowd_latency(&t->others, CROWD_BESIDE).p99;
+        struct latency others = crowd_latency(&t->others, CROWD_BESIDE);
+        double other = others.p99;
 
-        printf("%-27s on another bus at the same time: p99 %7.0f us\n", "", other);
+        printf("%-27s on another bus at the same time: p99 %7.0f us, worst %7.0f us\n", "", other,
+               others.max);
         if (beside > WORSE * fmax(fmax(quiet, other), FLOOR_US))
                 bus_fail(t->bus, "a ping takes %.0f us, when it is quiet %.0f us, on another bus %.0f us",
                          beside, quiet, other);

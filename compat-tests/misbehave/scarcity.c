@@ -55,6 +55,12 @@ void few_descriptors(struct bus *bus)
         unsigned int n_in = 0;
         struct crowd crowd;
 
+        if (getenv("BUS_WRAPPER")) {
+                printf("skipped: few descriptors (valgrind keeps the last ones for itself)\n");
+                client_free(a);
+                client_free(b);
+                return;
+        }
         crowd_start(&crowd, bus);
         sleep_ms(300);
         allow_descriptors(bus, witness_fds(bus) - 2 + SPARE); /* "." and ".." */
