@@ -284,15 +284,36 @@ static void bridge_listen(struct kconn *conn)
         turn_release(bridge->turn);
 }
 
+/* what the bus has given up, or made a monitor by D-Bus's own call, may say nothing; any side */
+static int may_act(const struct ghost *ghost)
+{
+        return ghost->client.state == CLIENT_ACTIVE    ? 0
+               : ghost->client.state == CLIENT_MONITOR ? -EOPNOTSUPP
+                                                       : -ECONNRESET;
+}
+
 /* --- names ----------------------------------------------------------------------------------- */
 
-static bool may_own(const struct ghost *ghost, const char *name)
+/* by the D-Bus bus's rules, as for any client of it; the turn holds a side */
+static int may_own(const struct ghost *ghost, const char *name)
 {
+        const struct client *client = &ghost->client;
+        const struct bus *bus = client->bus;
         struct policy_verdict verdict;
+        const char *by;
+        int r;
 
-        return strcmp(name, BUS_NAME) != 0 &&
-               policy_can_own(ghost->client.policy, (struct policy_text){name, strlen(name)},
-                              &verdict);
+        r = may_act(ghost);
+        if (r)
+                return r;
+        if (strcmp(name, BUS_NAME) == 0 ||
+            !policy_can_own(client->policy, (struct policy_text){name, strlen(name)}, &verdict))
+                return -EPERM;
+        if (!mediate_off(bus->mediation) && !mediation_own(bus->mediation, client, name, &by))
+                return -EPERM;
+        return client->names.n >= MIN((uint64_t)KD_NAMES_MAX, client->limits.max_names_per_connection)
+                       ? -E2BIG
+                       : 0;
 }
 
 static uint32_t request_flags(uint64_t flags)
@@ -340,14 +361,11 @@ static int bridge_acquire(struct kconn *conn, const char *name, uint64_t flags, 
         enum name_result result;
         int r;
 
-        if (!may_own(ghost, name))
-                return -EPERM;
-        if (ghost->client.names.n >= MIN((uint64_t)KD_NAMES_MAX,
-                                         bridge->bus->limits.max_names_per_connection))
-                return -E2BIG;
         turn_write(turn);
-        r = name_request(&change, &result, &bridge->bus->names, &ghost->client.names, name,
-                         strlen(name), request_flags(flags));
+        r = may_own(ghost, name);
+        if (!r)
+                r = name_request(&change, &result, &bridge->bus->names, &ghost->client.names, name,
+                                 strlen(name), request_flags(flags));
         if (!r) {
                 bus_announce(turn, &change);
                 name_change_deinit(&change);
@@ -365,12 +383,16 @@ static int bridge_release(struct kconn *conn, const char *name)
         int r;
 
         turn_write(turn);
-        r = name_release(&change, &bridge->bus->names, &conn->ghost->client.names, name,
-                         strlen(name));
+        r = may_act(conn->ghost);
+        if (!r)
+                r = name_release(&change, &bridge->bus->names, &conn->ghost->client.names, name,
+                                 strlen(name));
         bus_announce(turn, &change);
         name_change_deinit(&change);
         turn_commit(turn);
         turn_release(turn);
+        if (r < 0)
+                return r;
         if (r)
                 return r == NAME_E_NON_EXISTENT ? -ESRCH : -EADDRINUSE;
         (void)kname_release(conn->bus, conn, name);
@@ -686,7 +708,9 @@ static int bridge_send(struct kconn *src, struct kmsg *m, bool sync, struct krep
         int r;
 
         turn_read(bridge->turn);
-        r = destination_of(bridge, m, buf, &destination);
+        r = may_act(src->ghost);
+        if (!r)
+                r = destination_of(bridge, m, buf, &destination);
         if (!r)
                 r = translate(src->ghost, m, destination, &e);
         if (!r && !agrees(m->msg, &e->header))

@@ -672,6 +672,35 @@ START_TEST(a_dbus_monitor_sees_what_kdbus_programs_say_to_each_other)
 }
 END_TEST
 
+START_TEST(a_kdbus_program_that_asks_dbus_to_be_a_monitor_says_nothing_more)
+{
+        struct kdbus_msg *reply;
+        struct build b;
+        struct writer w;
+        struct v2 v;
+
+        writer_init(&w, HEADER_CALL, 0, 7);
+        writer_field(&w, FIELD_PATH, "/org/freedesktop/DBus");
+        writer_field(&w, FIELD_INTERFACE, "org.freedesktop.DBus.Monitoring");
+        writer_field(&w, FIELD_MEMBER, "BecomeMonitor");
+        writer_body(&w, "asu");
+        writer_open(&w, 'a', NULL);
+        writer_close(&w);
+        writer_u32(&w, 0);
+        v2_make(&v, &w);
+        ck_assert_int_eq(sync_call(&v, 0, "org.freedesktop.DBus", &reply), 0);
+        msg_free(&k, reply);
+        v2_call(&v, 8, "/a", "com.example.I", "Echo", "text");
+        msg_init(&b, 0, "org.freedesktop.DBus", KDBUS_MSG_EXPECT_REPLY, v.h.serial);
+        b.msg.timeout_ns = now_ns() + 5000000000ULL;
+        msg_vec(&b, v.buf.data, v.buf.n);
+        ck_assert_int_eq(msg_send(&k, &b, 0, NULL), -EOPNOTSUPP);
+        gvariant_buf_deinit(&v.buf);
+        ck_assert_int_eq(name_acquire(&k, "com.example.M", 0, NULL), -EOPNOTSUPP);
+        ck_assert_int_ge(sd_bus_request_name(d, "com.example.M", 0), 0);
+}
+END_TEST
+
 /* --- lists --- */
 
 /* whether LIST with these flags has the name, of this connection (0: any), with this flag */
@@ -889,6 +918,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_kdbus_call_that_started_a_kdbus_service_is_answered);
         tcase_add_test(tcase, a_kdbus_monitor_sees_what_dbus_clients_say_once);
         tcase_add_test(tcase, a_dbus_monitor_sees_what_kdbus_programs_say_to_each_other);
+        tcase_add_test(tcase, a_kdbus_program_that_asks_dbus_to_be_a_monitor_says_nothing_more);
         tcase_add_test(tcase, who_waits_for_a_name_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, what_can_be_started_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, names_are_one_registry);
