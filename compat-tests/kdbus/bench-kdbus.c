@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,7 +248,7 @@ static void broadcasts(struct conn *c)
         result_start(&r);
         for (end = r.start + seconds * 1e9; now_ns() < end;) {
                 if (sent - slowest() >= AHEAD) {
-                        sched_yield();
+                        usleep(100);
                         continue;
                 }
                 must(msg_signal(c, KDBUS_DST_ID_BROADCAST, 0), "broadcast");

@@ -304,9 +304,14 @@ static void listen_to(struct conn *c, uint64_t speaker)
 
         for (;;) {
                 uint64_t cookie;
+                int r;
 
-                if (msg_wait(c, 10000, &msg))
-                        die("nothing arrives any more");
+                r = msg_wait(c, 30000, &msg);
+                if (r == -EAGAIN)
+                        die("poll says what receive does not");
+                if (r)
+                        die(msg_recv(c, &msg) ? "nothing arrives any more"
+                                              : "poll does not say what receive does");
                 cookie = msg->src_id == speaker ? msg->cookie : ~0ULL;
                 msg_free(c, msg);
                 if (cookie == 0)

@@ -379,7 +379,7 @@ static void port_close_later(struct port *port)
 static bool token_due(struct port *port)
 {
         struct kring *ring = port->handle.conn->ring;
-        bool news = ring ? kring_set_idle(ring, false) : !port->token;
+        bool news = ring ? kring_ring(ring) : !port->token;
 
         port->token = true;
         return news;
@@ -388,7 +388,7 @@ static bool token_due(struct port *port)
 static bool token_spent(struct port *port)
 {
         struct kring *ring = port->handle.conn->ring;
-        bool news = ring ? kring_set_idle(ring, true) : port->token;
+        bool news = ring ? kring_hush(ring) : port->token;
 
         port->token = false;
         return news;
@@ -779,11 +779,12 @@ static void adopt(struct port *port)
 }
 
 /* after RECV: is the byte still telling the truth? */
-static uint32_t take_back_token(struct port *port, const struct cmd *c)
+static uint32_t take_back_token(struct port *port, const struct request *rq, const struct cmd *c)
 {
         struct kconn *conn = port->handle.kind == HANDLE_CONNECTED ? port->handle.conn : NULL;
 
-        if (!conn || c->code != KDBUS_CMD_RECV || conn->n_queue || conn->lost)
+        if (!conn || c->code != KDBUS_CMD_RECV || conn->n_queue || conn->lost ||
+            (rq->head.flags & KDP_RINGED))
                 return 0;
         return token_spent(port) ? KDP_DRAIN : 0;
 }
@@ -794,7 +795,7 @@ static void answer(struct port *port, struct channel *ch, const struct request *
         struct kdp_reply head = {
                 .serial = rq->head.serial,
                 .error = r,
-                .flags = take_back_token(port, c),
+                .flags = take_back_token(port, rq, c),
                 .n_cmd = c->back ? c->n_data : 0,
                 .n_msg = c->msg_back ? c->n_msg : 0,
         };

@@ -513,7 +513,8 @@ int kconn_add_ring(struct kconn *conn, bool rung)
         r = kring_new(&conn->ring, conn->pool->size);
         if (r)
                 return r;
-        (void)kring_set_idle(conn->ring, !rung);
+        if (rung)
+                (void)kring_ring(conn->ring);
         kconn_unhold(conn);
         return 0;
 }

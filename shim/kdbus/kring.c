@@ -175,13 +175,27 @@ void kring_forget(struct kring *ring, uint64_t offset)
 }
 
 /**
- * kring_set_idle() - whether the byte that poll sees is not there
+ * kring_ring() - the byte that poll sees is due
  *
- * Return: whether that changed.
+ * Return: whether none is out; it counts as sent then.
  */
-bool kring_set_idle(struct kring *ring, bool idle)
+bool kring_ring(struct kring *ring)
 {
-        if (load(&ring->map->idle) == idle)
+        if (load(&ring->map->heard) != ring->rung)
                 return false;
-        return __atomic_exchange_n(&ring->map->idle, idle, __ATOMIC_SEQ_CST) != idle;
+        store(&ring->map->rung, ++ring->rung);
+        return true;
+}
+
+/**
+ * kring_hush() - the byte counts as taken: it could not be sent, or someone without the ring will
+ *
+ * Return: whether one was out.
+ */
+bool kring_hush(struct kring *ring)
+{
+        uint64_t heard = ring->rung - 1;
+
+        return __atomic_compare_exchange_n(&ring->map->heard, &heard, ring->rung, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }

@@ -31,6 +31,7 @@ struct kring {
         struct kdp_ring *map;
         uint64_t tail;  /* put */
         uint64_t taken; /* known to be taken */
+        uint64_t rung;  /* bytes sent for poll to see */
         bool open;
         bool more;
 };
@@ -47,4 +48,5 @@ size_t kring_take(struct kring *ring);
 void kring_release(struct kring *ring, struct pool *pool, const uint64_t freed[]);
 void kring_forget(struct kring *ring, uint64_t offset);
 
-bool kring_set_idle(struct kring *ring, bool idle);
+bool kring_ring(struct kring *ring);
+bool kring_hush(struct kring *ring);

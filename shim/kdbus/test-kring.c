@@ -165,14 +165,17 @@ START_TEST(the_program_cannot_shrink_it)
 }
 END_TEST
 
-START_TEST(the_bell_is_rung_once)
+START_TEST(a_byte_is_out_until_it_was_heard)
 {
-        seen->idle = 1;
-        ck_assert(kring_set_idle(ring, false));
-        ck_assert(!kring_set_idle(ring, false));
-        ck_assert_uint_eq(seen->idle, 0);
-        ck_assert(kring_set_idle(ring, true));
-        ck_assert_uint_eq(seen->idle, 1);
+        ck_assert(kring_ring(ring));
+        ck_assert_uint_eq(seen->rung, 1);
+        ck_assert(!kring_ring(ring));
+        seen->heard = 1;
+        ck_assert(kring_ring(ring));
+        ck_assert_uint_eq(seen->rung, 2);
+        ck_assert(kring_hush(ring));
+        ck_assert(!kring_hush(ring));
+        ck_assert_uint_eq(seen->heard, 2);
 }
 END_TEST
 
@@ -191,7 +194,7 @@ int main(void)
         tcase_add_test(tcase, what_was_freed_goes_back_to_the_pool);
         tcase_add_test(tcase, freeing_what_is_not_its_own_does_nothing);
         tcase_add_test(tcase, the_program_cannot_shrink_it);
-        tcase_add_test(tcase, the_bell_is_rung_once);
+        tcase_add_test(tcase, a_byte_is_out_until_it_was_heard);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);

@@ -118,6 +118,8 @@ static size_t gather_fds(struct call *c, const struct channel *ch, int *out)
 {
         size_t n = 0;
 
+        if (c->ring)
+                c->rq.flags |= KDP_RINGED;
         c->rq.flags &= ~(uint32_t)(KDP_NEW_CHANNEL | KDP_PAYLOAD_FILE | KDP_CANCEL);
         if (ch->daemon_fd >= 0) {
                 c->rq.flags |= KDP_NEW_CHANNEL;
@@ -789,6 +791,8 @@ int forward_ioctl(int fd, uint32_t code, void *arg)
                 r = ioctl_small(fd, code, arg, ring);
                 if (r == IOCTL_E_LARGE)
                         r = ioctl_large(fd, code, arg, ring);
+                if (ring && code == KDBUS_CMD_RECV && ring_silence(ring, fd))
+                        ring_bell(fd);
         }
         ring_put(ring);
         return r;

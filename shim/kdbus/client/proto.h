@@ -52,6 +52,7 @@ enum kdp_flags {
         KDP_BAD_CMD      = 1 << 4, /* request: the structure could not be read */
         KDP_BAD_MSG      = 1 << 5, /* request: the message could not be read */
         KDP_BEHALF       = 1 << 7, /* request: with a new channel, the next fd is a pidfd */
+        KDP_RINGED       = 1 << 6, /* request: the program looks after the byte itself */
         KDP_DRAIN        = 1 << 8, /* reply: take one byte off the handle */
         KDP_NUMBERS      = 1 << 9, /* reply: say which numbers the fds got */
         KDP_STALE        = 1 << 10, /* reply: not this process's channel; make a new one */
@@ -98,8 +99,10 @@ struct kdp_reply {
  * message there. Slices that were handed out stand in given, near kdp_ring_place() of their
  * offset; freeing one means to turn KDP_GIVEN into KDP_FREED, then to set its bit in freed.
  * Both indices only grow. While head is closed, the daemon is busy with the queue: ask it.
- * Whoever empties the ring takes the byte off the handle, then sets idle; the daemon, having
- * appended, sends a byte if it can clear idle. Both look again after that.
+ * Of the bytes that make the handle readable, rung counts those sent, heard those taken. Whoever
+ * empties the ring takes the byte, if one is out, and counts it. The daemon, having appended, sends
+ * one if none is out. Both look again after that; a byte that is still on its way is taken by
+ * whoever next finds the ring empty.
  */
 struct kdp_ring {
         /* the daemon's */
@@ -107,11 +110,12 @@ struct kdp_ring {
         uint64_t pool_size;
         uint32_t more; /* what waits is more than what is in the ring */
         uint32_t dead; /* the handle is gone: unmap */
-        uint64_t pad[5];
+        uint64_t rung;
+        uint64_t pad[4];
 
         /* the programs'; the daemon believes none of it */
         uint64_t head;
-        uint64_t idle;
+        uint64_t heard;
         uint64_t pad2[6];
         uint64_t freed[KDP_RING_GIVEN / 64];
         uint64_t given[KDP_RING_GIVEN];

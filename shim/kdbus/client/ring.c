@@ -141,16 +141,27 @@ static bool is_empty(const struct kdp_ring *m)
         return load(&m->head) == load(&m->tail) && !__atomic_load_n(&m->more, __ATOMIC_SEQ_CST);
 }
 
-/* poll is to say that there is nothing; returns whether the daemon must look */
-static bool silence(struct kdp_ring *m, int handle)
+static bool is_silent(const struct kdp_ring *m)
 {
+        return load(&m->rung) == load(&m->heard);
+}
+
+/**
+ * ring_silence() - if there is nothing to receive, poll is to say so
+ *
+ * Return: whether something came meanwhile, and the daemon must be told.
+ */
+bool ring_silence(struct ring *ring, int handle)
+{
+        struct kdp_ring *m = ring->map;
         char byte;
 
-        if (load(&m->idle))
+        if (!is_empty(m) || is_silent(m))
                 return false;
-        syscall(SYS_recvfrom, handle, &byte, 1L, (long)MSG_DONTWAIT, NULL, NULL);
-        __atomic_store_n(&m->idle, 1, __ATOMIC_SEQ_CST);
-        return !is_empty(m) && load(&m->idle);
+        if (syscall(SYS_recvfrom, handle, &byte, 1L, (long)MSG_DONTWAIT, NULL, NULL) != 1)
+                return false; /* on its way: for whoever it wakes */
+        __atomic_add_fetch(&m->heard, 1, __ATOMIC_SEQ_CST);
+        return !is_empty(m) && is_silent(m);
 }
 
 /**
@@ -170,7 +181,7 @@ int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size
                 if (is_empty(m)) {
                         if (load(&m->head) != head)
                                 continue;
-                        return silence(m, handle) ? RING_E_BELL : RING_E_EMPTY;
+                        return ring_silence(ring, handle) ? RING_E_BELL : RING_E_EMPTY;
                 }
                 if (head == load(&m->tail))
                         return RING_E_ASK; /* there is more */
@@ -182,7 +193,7 @@ int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size
                 if (!swap(&m->head, head, head + 1))
                         continue;
                 ring_give(ring, *offset);
-                return is_empty(m) && silence(m, handle) ? RING_E_BELL : 0;
+                return ring_silence(ring, handle) ? RING_E_BELL : 0;
         }
 }
 

@@ -34,5 +34,6 @@ struct ring *ring_add(uint64_t cookie, int fd);
 struct ring *ring_put(struct ring *ring);
 
 int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size);
+bool ring_silence(struct ring *ring, int handle);
 void ring_give(struct ring *ring, uint64_t offset);
 bool ring_free(struct ring *ring, uint64_t offset);
