@@ -128,6 +128,28 @@ int creds_pidfd(int socket_fd)
         return fd;
 }
 
+int creds_of_process(struct creds **out, pid_t pid, uid_t uid, gid_t gid, const gid_t *gids, size_t n,
+                     const char *label)
+{
+        _cleanup_(creds_unrefp) struct creds *creds = NULL;
+        int r;
+
+        r = creds_new(&creds, gid, gids, n);
+        if (r)
+                return error_fold(r);
+        creds->has_uid = creds->has_gids = true;
+        creds->uid = uid;
+        creds->pid = pid;
+        if (label) {
+                creds->label = strdup(label);
+                if (!creds->label)
+                        return error_origin(-ENOMEM);
+                creds->label_len = strlen(label);
+        }
+        *out = steal(&creds);
+        return 0;
+}
+
 int creds_of_uid(struct creds **out, uid_t uid)
 {
         gid_t gids[256];

@@ -49,6 +49,13 @@ int creds_of_uid(struct creds **out, uid_t uid);
 /* creds_anonymous() - someone who proved nothing: the process that the kernel sees, and no user */
 int creds_anonymous(struct creds **out, const struct creds *seen);
 
+/*
+ * creds_of_process() - a process that a trusted speaker connected for; by what was read of it in /proc
+ * @label:      as in /proc/PID/attr/current, or NULL
+ */
+int creds_of_process(struct creds **out, pid_t pid, uid_t uid, gid_t gid, const gid_t *gids, size_t n,
+                     const char *label);
+
 /* creds_of_self() - this process */
 int creds_of_self(struct creds **out);
 

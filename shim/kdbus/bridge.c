@@ -159,7 +159,20 @@ static int greet(struct turn *turn, struct ghost *ghost)
         return kconn_is_monitor(ghost->conn) ? watch_all(turn, &ghost->client) : 0;
 }
 
-static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
+/* whom a supervisor spoke for: the kernel's word about its process, not about the socket's */
+static int creds_of_caller(struct creds **out, struct caller *caller)
+{
+        const struct kmeta *m = caller_meta(caller, KDBUS_ATTACH_CREDS | KDBUS_ATTACH_PIDS |
+                                                            KDBUS_ATTACH_AUXGROUPS |
+                                                            KDBUS_ATTACH_SECLABEL);
+
+        if (!(m->have & KDBUS_ATTACH_CREDS))
+                return error_origin(-ESRCH);
+        return creds_of_process(out, caller->task->pid, m->euid, m->egid, m->groups, m->n_groups,
+                                m->have & KDBUS_ATTACH_SECLABEL ? m->seclabel : NULL);
+}
+
+static int bridge_join(struct kconn *conn, int socket, struct caller *caller, uint64_t *idp)
 {
         struct bridge *bridge = bridge_of(conn->bus);
         _cleanup_(creds_unrefp) struct creds *creds = NULL;
@@ -167,11 +180,12 @@ static int bridge_join(struct kconn *conn, int socket, uint64_t *idp)
         struct ghost *ghost;
         int r;
 
-        r = creds_from_socket(&creds, socket);
+        r = socket < 0 ? creds_of_caller(&creds, caller) : creds_from_socket(&creds, socket);
         ghost = r ? NULL : calloc(1, sizeof(*ghost));
         if (!ghost)
                 return r ? error_fold(r) : error_origin(-ENOMEM);
-        ghost->pidfd = creds_pidfd(socket);
+        ghost->pidfd = socket < 0 ? fcntl(caller->task->pidfd, F_DUPFD_CLOEXEC, 3)
+                                  : creds_pidfd(socket);
         turn_write(turn);
         bus_expect_client(bridge->bus);
         r = client_init(&ghost->client, bridge->bus, &ghost_door, creds);

@@ -198,7 +198,7 @@ static int connect_it(struct cmd *c, struct kconn *conn, const struct args *args
         r = write_bloom(conn, cmd);
         if (r)
                 return r;
-        r = kconn_connect(conn, c->handle->socket);
+        r = kconn_connect(conn, c->handle->socket, &c->caller);
         if (r)
                 return r;
         r = take_position(conn, args, &conn->view);

@@ -846,6 +846,12 @@ static int charge_opener(struct port *port, struct channel *ch)
         return 0;
 }
 
+/* the kernel knows the supervisor as the peer of the handle */
+static bool is_supervised(const struct channel *ch)
+{
+        return ch->task.proc_fd >= 0 && ch->speaker != ch->task.pid;
+}
+
 static int open_node(struct port *port, struct channel *ch, struct request *rq)
 {
         _cleanup_(closep) int fd = next_fd(rq);
@@ -863,7 +869,8 @@ static int open_node(struct port *port, struct channel *ch, struct request *rq)
                 return r;
         caller_init(&caller, ch, rq);
         kmeta_collect(&caller.meta, caller.task, caller.tid, KDBUS_ATTACH_CREDS);
-        r = handle_init(&port->handle, &port->entry->domain, port->source.fd, node->ep, &caller);
+        r = handle_init(&port->handle, &port->entry->domain,
+                        is_supervised(ch) ? -1 : port->source.fd, node->ep, &caller);
         kmeta_deinit(&caller.meta);
         port->opened = !r;
         return r;

@@ -41,7 +41,7 @@ enum handle_kind {
 
 struct handle {
         struct domain *domain;
-        int socket; /* borrowed; the kernel knows who opened it */
+        int socket; /* borrowed; the kernel knows who opened it; -1: another for the opener */
         enum handle_kind kind;
         struct kep *ep;         /* the endpoint opened; NULL: control */
         struct kmeta opener;     /* credentials of the open file */

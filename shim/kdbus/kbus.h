@@ -46,8 +46,11 @@ typedef void (*kforeign_fn)(void *data, uint64_t id, uint64_t flags, const char 
  * thread.
  */
 struct kbridge_ops {
-        /* join(), leave() - a connection came or went; the id is that of its unique name */
-        int (*join)(struct kconn *conn, int socket, uint64_t *idp);
+        /*
+         * join(), leave() - a connection came or went; the id is that of its unique name.
+         * @socket: whose peer it is; -1: a supervisor's, who spoke for @caller
+         */
+        int (*join)(struct kconn *conn, int socket, struct caller *caller, uint64_t *idp);
         void (*leave)(struct kconn *conn);
 
         /* listen() - it has its first match */

@@ -67,15 +67,16 @@ int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *he
 
 /**
  * kconn_connect() - join the bus; the others are told
- * @socket:     the handle's, which the kernel knows the opener of
+ * @socket:     the handle's, which the kernel knows the opener of; -1: it knows another
+ * @caller:     who says HELLO
  */
-int kconn_connect(struct kconn *conn, int socket)
+int kconn_connect(struct kconn *conn, int socket, struct caller *caller)
 {
         struct kbus *bus = conn->bus;
         int r = 0;
 
         if (bus->bridge)
-                r = bus->bridge->join(conn, socket, &conn->id);
+                r = bus->bridge->join(conn, socket, caller, &conn->id);
         else
                 conn->id = ++bus->domain->last_id;
         if (r)

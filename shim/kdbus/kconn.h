@@ -123,7 +123,7 @@ static inline bool kconn_is_monitor(const struct kconn *c)
 }
 
 int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *hello);
-int kconn_connect(struct kconn *conn, int socket);
+int kconn_connect(struct kconn *conn, int socket, struct caller *caller);
 int kconn_disconnect(struct kconn *conn, bool if_empty);
 struct kconn *kconn_free(struct kconn *conn);
 

@@ -761,6 +761,23 @@ END_TEST
 
 /* --- names --- */
 
+/* supervised, too: the process is the program */
+START_TEST(a_kdbus_program_is_itself_on_dbus)
+{
+        sd_bus_message *answer = NULL;
+        uint32_t pid = 0;
+        char name[32];
+
+        snprintf(name, sizeof(name), ":1.%llu", (unsigned long long)k.id);
+        ck_assert_int_ge(sd_bus_call_method(d, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                            "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+                                            NULL, &answer, "s", name), 0);
+        ck_assert_int_ge(sd_bus_message_read(answer, "u", &pid), 0);
+        ck_assert_uint_eq(pid, getpid());
+        sd_bus_message_unref(answer);
+}
+END_TEST
+
 START_TEST(names_are_one_registry)
 {
         uint64_t flags;
@@ -921,6 +938,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_kdbus_program_that_asks_dbus_to_be_a_monitor_says_nothing_more);
         tcase_add_test(tcase, who_waits_for_a_name_is_listed_whichever_side_it_is_on);
         tcase_add_test(tcase, what_can_be_started_is_listed_whichever_side_it_is_on);
+        tcase_add_test(tcase, a_kdbus_program_is_itself_on_dbus);
         tcase_add_test(tcase, names_are_one_registry);
         tcase_add_test(tcase, a_dbus_client_can_be_looked_up_from_kdbus);
         tcase_add_test(tcase, a_dbus_client_hears_a_kdbus_broadcast);
