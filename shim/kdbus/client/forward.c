@@ -724,7 +724,7 @@ static int local_recv(struct ring *ring, int fd, struct kdbus_cmd_recv *cmd)
         uint64_t closes = __atomic_load_n(&n_closes, __ATOMIC_RELAXED), offset, size;
         int r;
 
-        if (!memory_claim(cmd, sizeof(*cmd), (uint64_t *)&cmd->return_flags) ||
+        if (!memory_claim(cmd, sizeof(*cmd), offsetof(struct kdbus_cmd, return_flags)) ||
             cmd->size != sizeof(*cmd) || cmd->flags)
                 return RING_E_ASK;
         r = ring_receive(ring, fd, &offset, &size);
@@ -745,7 +745,7 @@ static int local_recv(struct ring *ring, int fd, struct kdbus_cmd_recv *cmd)
 
 static int local_free(struct ring *ring, struct kdbus_cmd_free *cmd)
 {
-        if (!memory_claim(cmd, sizeof(*cmd), (uint64_t *)&cmd->return_flags) ||
+        if (!memory_claim(cmd, sizeof(*cmd), offsetof(struct kdbus_cmd, return_flags)) ||
             cmd->size != sizeof(*cmd) || cmd->flags || !ring_free(ring, cmd->offset))
                 return RING_E_ASK;
         return 0;

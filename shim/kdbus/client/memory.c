@@ -65,15 +65,15 @@ int memory_write(void *to, const void *from, size_t n)
 
 /**
  * memory_claim() - whether a structure can be read and written in place
- * @result:     a field of it that a command overwrites in any case; zero afterwards
+ * @result:     offset of eight bytes that a command overwrites in any case; zero afterwards
  */
-bool memory_claim(void *at, size_t n, uint64_t *result)
+bool memory_claim(void *at, size_t n, size_t result)
 {
         uintptr_t first = (uintptr_t)at / PAGE, last = ((uintptr_t)at + n - 1) / PAGE;
 
-        if (first != last || first == 0 || !writable((uintptr_t)result))
+        if (first != last || first == 0 || !writable((uintptr_t)at + result))
                 return false; /* a page boundary is left to whoever copies */
-        *result = 0;
+        memset((uint8_t *)at + result, 0, sizeof(uint64_t));
         return true;
 }
 

@@ -13,10 +13,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 int memory_read(void *to, const void *from, size_t n);
 int memory_write(void *to, const void *from, size_t n);
-bool memory_claim(void *at, size_t n, uint64_t *result);
+bool memory_claim(void *at, size_t n, size_t result);
 void *memory_scratch(size_t n);
 void memory_scratch_free(void *p, size_t n);
