@@ -63,9 +63,8 @@ static unsigned int count(struct client *c, int type, const char *error)
 }
 
 /* a callee that does not read: what does not fit fails at once, what fits arrives */
-static void full_callee(struct bus *bus)
+static void fill_callee(struct client *a, struct client *b)
 {
-        struct client *a = connect_to(bus), *b = connect_to(bus);
         unsigned int i, refused, arrived;
 
         for (i = 0; i < FLOOD; i++)
@@ -78,6 +77,28 @@ static void full_callee(struct bus *bus)
         send_text(a, "call " I ".Do path=/x to=%s s again", b->unique, 0);
         ck_assert_int_eq(client_settle(a), 0);
         ck_assert_uint_eq(count(b, TYPE_CALL, NULL), 1);
+}
+
+static void full_callee(struct bus *bus)
+{
+        struct client *a = connect_to(bus), *b = connect_to(bus);
+
+        fill_callee(a, b);
+        client_free(a);
+        client_free(b);
+}
+
+/* the limit sinks while both are there: it is theirs, too */
+static void full_after_reload(struct bus *bus)
+{
+        struct client *a = connect_to(bus), *b = connect_to(bus);
+
+        bus_write(bus, "bus.conf",
+                  "<busconfig><listen>unix:path=${dir}/bus</listen><policy context=\"default\">"
+                  "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy>"
+                  "<limit name=\"max_outgoing_bytes\">100000</limit></busconfig>");
+        message_free(client_call(a, "ReloadConfig"));
+        fill_callee(a, b);
         client_free(a);
         client_free(b);
 }
@@ -335,6 +356,8 @@ static const struct scenario scenarios[] = {
                "b? call Do fds=2"), .options.limits = "max_incoming_unix_fds=2" },
         { "a callee that does not read refuses calls, and takes them again when it reads",
           .run = full_callee, .options.limits = "max_outgoing_bytes=100000" },
+        { "the limit of a queue changed by a reload counts for those who are there",
+          .run = full_after_reload },
         { "a callee that reads slowly gets everything in the end", .run = slow_callee,
           .options.limits = "max_outgoing_bytes=500000" },
         { "a subscriber that does not read misses broadcasts, and nobody else does",

@@ -238,9 +238,14 @@ int bus_review_console(struct bus *bus)
 }
 
 /* @set is consumed */
+/* The guard is held for writing; threads that hold nothing use limit_get(). */
 static void client_set_limits(struct client *client, struct limit_set *set)
 {
+        struct peer_limits *queue = &client->peer.limits;
+
         limits_replace(&client->limits, &set->limits);
+        __atomic_store_n(&queue->bytes, set->limits.max_outgoing_bytes, __ATOMIC_RELAXED);
+        __atomic_store_n(&queue->fds, set->limits.max_outgoing_unix_fds, __ATOMIC_RELAXED);
         limit_set_unref(client->limit_set);
         client->limit_set = set;
 }
@@ -325,7 +330,6 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
                 struct creds *creds)
 {
         _cleanup_(limit_set_unrefp) struct limit_set *set = NULL;
-        struct peer_limits limits;
         struct user *user;
         int r;
 
@@ -334,13 +338,11 @@ int client_init(struct client *client, struct bus *bus, const struct door *door,
                 r = user_get(&user, bus, creds->has_uid ? creds->uid : (uid_t)-1, &set->limits);
         if (r)
                 return error_fold(r);
-        limits.bytes = set->limits.max_outgoing_bytes;
-        limits.fds = set->limits.max_outgoing_unix_fds;
         *client = (struct client){ .bus = bus, .door = door, .user = user };
         client->creds = creds_ref(creds);
+        peer_init(&client->peer, atomic_fetch_add(&bus->next_id, 1), user->account,
+                  &(struct peer_limits){}, client_free);
         client_set_limits(client, steal(&set));
-        peer_init(&client->peer, atomic_fetch_add(&bus->next_id, 1), user->account, &limits,
-                  client_free);
         memcpy(client->name, ":1.", 3);
         client->name_len = 3 + decimal(client->name + 3, client->peer.id);
         name_owner_init(&client->names, client->peer.id);

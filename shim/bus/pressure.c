@@ -37,7 +37,7 @@ void pressure_crossed(const struct bus *bus, const struct client *client, size_t
 
 bool pressure_queue_half(struct client *to, const struct message *message, uint64_t now)
 {
-        uint64_t max = to->peer.limits.bytes;
+        uint64_t max = limit_get(&to->peer.limits.bytes);
 
         pressure_note(to->bus, to, LIMIT_INDEX(max_outgoing_bytes), max,
                       now > message->size ? now - message->size : 0, now);
@@ -61,7 +61,7 @@ bool pressure_is_over(struct client *to, uint64_t since)
 {
         uint64_t now = atomic_load(&to->peer.queued_bytes);
 
-        if (now <= to->peer.limits.bytes / 2 || atomic_load(&to->dismissed) ||
+        if (now <= limit_get(&to->peer.limits.bytes) / 2 || atomic_load(&to->dismissed) ||
             atomic_load(&to->stuck))
                 return true;
         if (now_usec() - since < PRESSURE_HOLD_USEC)
@@ -70,7 +70,7 @@ bool pressure_is_over(struct client *to, uint64_t since)
         log_limited(LOG_WARNING, "stuck", to->peer.id,
                     "%s does not read: nobody waits for it any more, with %" PRIu64
                     " of %" PRIu64 " bytes in its queue",
-                    to->name, now, to->peer.limits.bytes);
+                    to->name, now, limit_get(&to->peer.limits.bytes));
         return true;
 }
 

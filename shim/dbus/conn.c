@@ -288,7 +288,7 @@ static const char *take(struct conn *conn, struct turn *turn, const uint8_t *dat
 static void hold_back(struct conn *conn)
 {
         struct client *client = &conn->client;
-        uint64_t max = MIN(client->peer.limits.bytes, (uint64_t)HOLD_MAX);
+        uint64_t max = MIN(limit_get(&client->peer.limits.bytes), (uint64_t)HOLD_MAX);
 
         if (atomic_load_explicit(&client->peer.queued_bytes, memory_order_relaxed) <= max)
                 return;
@@ -625,7 +625,7 @@ static void read_again(struct conn *conn)
         const struct peer *peer = &conn->client.peer;
 
         if (atomic_load(&conn->held) &&
-            atomic_load(&peer->queued_bytes) <= MIN(peer->limits.bytes, (uint64_t)HOLD_MAX) / 2 &&
+            atomic_load(&peer->queued_bytes) <= MIN(limit_get(&peer->limits.bytes), (uint64_t)HOLD_MAX) / 2 &&
             atomic_exchange(&conn->held, false) && !atomic_load(&conn->waits))
                 watch_change(&conn->watch, 0, EPOLLIN);
 }
