@@ -35,6 +35,13 @@
 
 #define DEPARTED 256 /* ids of ghosts remembered after they went: their broadcasts may follow */
 
+/* how someone on kdbus sends: decides which way a message to another one takes */
+struct manner {
+        uint64_t id;
+        bool judged; /* rules of the D-Bus bus hold for what it sends */
+        enum transcode_style style;
+};
+
 struct bridge {
         struct bus *bus;
         struct kbus *kbus;
@@ -44,7 +51,7 @@ struct bridge {
         int wake_fd;
         struct stand_ins stand_ins;
         struct turn *turn; /* of the event at hand */
-        uint64_t departed[DEPARTED];
+        struct manner departed[DEPARTED];
         unsigned n_departed;
 
         struct { /* any thread */
@@ -122,6 +129,56 @@ static const struct door ghost_door = {
         .close = ghost_close,
         .free = ghost_free,
 };
+
+/* --- between two on kdbus -------------------------------------------------------------------- */
+
+/* how its program writes, from the first message on that needs it */
+static enum transcode_style style_of(struct ghost *ghost)
+{
+        struct task task = TASK_NULL;
+        int fd = ghost->asked ? -1 : ghost_pidfd(&ghost->client);
+
+        ghost->asked = true;
+        if (fd >= 0 && task_open(&task, ghost->client.creds->pid, fd) == 0) {
+                (void)dialect_of(&ghost->style, &task);
+                task_close(&task);
+        }
+        return ghost->style;
+}
+
+/* the turn holds a side */
+static struct manner manner_of(struct ghost *ghost)
+{
+        struct client *client = &ghost->client;
+
+        return (struct manner){
+                .id = client->peer.id,
+                .judged = !mediate_off(client->bus->mediation) ||
+                          (client->policy && !policy_is_open(client->policy, POLICY_SEND)),
+                .style = style_of(ghost),
+        };
+}
+
+static bool is_between(const struct manner *src, struct ghost *dst)
+{
+        return src->judged || src->style != style_of(dst) ||
+               (dst->client.policy && !policy_is_open(dst->client.policy, POLICY_RECEIVE));
+}
+
+static bool bridge_between(struct kconn *src, struct kconn *dst)
+{
+        struct bridge *bridge = bridge_of(src->bus);
+        struct manner manner;
+        bool yes;
+
+        if (!src->ghost || !dst->ghost)
+                return false;
+        turn_read(bridge->turn);
+        manner = manner_of(src->ghost);
+        yes = is_between(&manner, dst->ghost);
+        turn_release(bridge->turn);
+        return yes;
+}
 
 /* --- monitors -------------------------------------------------------------------------------- */
 
@@ -221,9 +278,10 @@ static void bridge_leave(struct kconn *conn)
 
         if (!ghost)
                 return;
-        bridge->departed[bridge->n_departed++ % DEPARTED] = ghost->client.peer.id;
-        ghost->conn = NULL;
+        ghost->asked = true; /* too late to */
         turn_write(turn);
+        bridge->departed[bridge->n_departed++ % DEPARTED] = manner_of(ghost);
+        ghost->conn = NULL;
         stand_in_remove(&bridge->stand_ins, turn, conn);
         client_disconnect(turn, &ghost->client);
         turn_commit(turn);
@@ -602,20 +660,6 @@ static int gather(struct gvariant_buf *b, struct kmsg *m)
         return r ?: b->error == -EBADMSG ? -EMSGSIZE : b->error;
 }
 
-/* how its program writes, from the first message on that needs it */
-static enum transcode_style style_of(struct ghost *ghost)
-{
-        struct task task = TASK_NULL;
-        int fd = ghost->asked ? -1 : ghost_pidfd(&ghost->client);
-
-        ghost->asked = true;
-        if (fd >= 0 && task_open(&task, ghost->client.creds->pid, fd) == 0) {
-                (void)dialect_of(&ghost->style, &task);
-                task_close(&task);
-        }
-        return ghost->style;
-}
-
 static int copy_fds(struct fdset **out, const int *fds, size_t n)
 {
         int copies[KD_FDS_MAX];
@@ -766,6 +810,7 @@ static const struct kbridge_ops bridge_ops = {
         .send = bridge_send,
         .acquire = bridge_acquire,
         .release = bridge_release,
+        .between = bridge_between,
         .watch = bridge_watch,
         .refuse = bridge_refuse,
         .stand_in = bridge_stand_in,
@@ -1042,14 +1087,42 @@ static int clothe(struct arrival *a, struct ghost *ghost, const struct envelope 
         return take_fds(&a->m, e->message.fds);
 }
 
+/* how a sender sends that is or was on kdbus; the turn holds a side */
+static bool find_manner(const struct bridge *bridge, uint64_t id, struct manner *out)
+{
+        struct kconn *conn = kbus_find(bridge->kbus, id);
+
+        if (conn && conn->ghost) {
+                *out = manner_of(conn->ghost);
+                return true;
+        }
+        for (unsigned i = 0; i < DEPARTED; i++)
+                if (id && bridge->departed[i].id == id) {
+                        *out = bridge->departed[i];
+                        return true;
+                }
+        return false;
+}
+
 static bool came_from_kdbus(const struct bridge *bridge, uint64_t id)
 {
-        if (kbus_find(bridge->kbus, id))
-                return true;
-        for (unsigned i = 0; i < DEPARTED; i++)
-                if (id && bridge->departed[i] == id)
-                        return true;
-        return false;
+        struct manner ignored;
+        bool yes;
+
+        turn_read(bridge->turn);
+        yes = find_manner(bridge, id, &ignored);
+        turn_release(bridge->turn);
+        return yes;
+}
+
+/* whether a broadcast from kdbus was or is to be heard there; the turn holds a side */
+static bool heard_there(struct ghost *ghost, uint64_t id)
+{
+        struct kconn *src = kbus_find(ghost->bridge->kbus, id);
+        struct manner manner;
+
+        return find_manner(ghost->bridge, id, &manner) &&
+               (!is_between(&manner, ghost) || (src && !kconn_may_talk(ghost->conn, NULL, src)));
 }
 
 /* whether a broadcast is for this one: its matches decide, and the filter a program would send */
@@ -1065,12 +1138,11 @@ static bool wants(struct ghost *ghost, const struct envelope *e)
         };
         bool yes;
 
-        if (came_from_kdbus(ghost->bridge, e->sender))
-                return false; /* heard already, from kdbus itself */
         fill_bloom(&conn->bus->bloom, filter + 1, e);
         turn_read(ghost->bridge->turn);
         subject.holds_data = bus_find_id(ghost->bridge->bus, e->sender);
-        yes = kmatch_passes(&conn->matches, &conn->bus->bloom, &subject);
+        yes = !heard_there(ghost, e->sender) &&
+              kmatch_passes(&conn->matches, &conn->bus->bloom, &subject);
         turn_release(ghost->bridge->turn);
         return yes;
 }

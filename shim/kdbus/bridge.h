@@ -11,7 +11,8 @@
  *                   messages.
  *                2. A message crosses at most once, its payload translated on the way; descriptors
  *                   go along. What kdbus connections say to each other does not cross, but for
- *                   broadcasts, of which D-Bus clients hear.
+ *                   broadcasts, of which D-Bus clients hear; and if rules of the D-Bus bus
+ *                   hold between them, or they write bodies differently.
  *                3. The D-Bus bus's policy judges a ghost like any client of its user.
  *
  *                  kdbus program                                          D-Bus client

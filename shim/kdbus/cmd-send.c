@@ -154,20 +154,44 @@ static bool answers_foreign(const struct kconn *src, const struct kconn *dst, co
                kreply_find_foreign(dst, m->msg->cookie_reply);
 }
 
-/* whether only the bus behind the bridge can know the receiver */
-static bool is_foreign(const struct kconn *src, const struct kmsg *m)
+/* who on kdbus it is for; NULL: nobody, or only somebody who stands in */
+static struct kconn *local_dst(const struct kconn *src, const struct kmsg *m)
+{
+        struct kname_owner *owner;
+        struct kname *name;
+
+        if (!m->dst_name)
+                return kbus_find(src->bus, m->msg->dst_id);
+        name = kname_find(src->bus, m->dst_name);
+        owner = name ? kname_primary(name) : NULL;
+        return owner && !kconn_is_activator(owner->conn) ? owner->conn : NULL;
+}
+
+/* whether it goes over the bridge: to someone who is not on kdbus, or because of the rules there */
+static bool is_foreign(struct kconn *src, const struct kmsg *m)
 {
         struct kconn *dst;
-        struct kname *name;
 
         if (!src->bus->bridge || src->ep->custom)
                 return false;
-        if (!m->dst_name) {
-                dst = kbus_find(src->bus, m->msg->dst_id);
-                return !dst || answers_foreign(src, dst, m);
-        }
-        name = kname_find(src->bus, m->dst_name);
-        return !name || !kname_primary(name) || kconn_is_activator(kname_primary(name)->conn);
+        dst = local_dst(src, m);
+        if (!dst)
+                return true;
+        if (!kconn_is_ordinary(dst) || dst->ep->custom)
+                return false;
+        return answers_foreign(src, dst, m) || src->bus->bridge->between(src, dst);
+}
+
+/* kdbus's own rules, for one who is on kdbus nevertheless; an answer was asked for */
+static int check_crossing(struct cmd *c, struct kconn *src, const struct kmsg *m)
+{
+        struct kconn *dst = local_dst(src, m);
+
+        if (!dst || m->msg->cookie_reply)
+                return 0;
+        if (m->msg->flags & KDBUS_MSG_SIGNAL)
+                return kconn_may_talk(dst, NULL, src) ? 0 : -EPERM;
+        return kconn_may_talk(src, &c->caller, dst) ? 0 : -EPERM;
 }
 
 static int send_foreign(struct cmd *c, struct kconn *src, struct kmsg *m, bool sync)
@@ -182,7 +206,9 @@ static int send_foreign(struct cmd *c, struct kconn *src, struct kmsg *m, bool s
                 if (m->msg->timeout_ns <= now_ns())
                         return -ETIMEDOUT;
         }
-        r = src->bus->bridge->send(src, m, sync, &reply);
+        r = check_crossing(c, src, m);
+        if (!r)
+                r = src->bus->bridge->send(src, m, sync, &reply);
         if (!r && sync)
                 c->wait = reply;
         return r;

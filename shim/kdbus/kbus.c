@@ -334,6 +334,8 @@ static bool hears(struct kconn *c, struct kconn *src, const struct kmsg *msg)
 
         if (!kmatch_passes(&c->matches, &c->bus->bloom, &subject))
                 return false;
+        if (src && c->bus->bridge && c->bus->bridge->between(src, c))
+                return false; /* it comes from there */
         if (src)
                 return kconn_may_talk(c, NULL, src);
         if (msg->notification->type == KDBUS_ITEM_ID_ADD ||

@@ -63,6 +63,9 @@ struct kbridge_ops {
         int (*acquire)(struct kconn *conn, const char *name, uint64_t flags, __u64 *return_flags);
         int (*release)(struct kconn *conn, const char *name);
 
+        /* between() - must what @src says to @dst cross the D-Bus bus, though both are on kdbus? */
+        bool (*between)(struct kconn *src, struct kconn *dst);
+
         /* watch() - what kdbus connections say to each other, for those who watch there */
         void (*watch)(struct kconn *src, struct kmsg *msg, struct kconn *dst);
 
