@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "compat-tests/bench/client.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,9 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "compat-tests/bench/client.h"
 
-#define SMALL 8192              /* templates up to this size are copied into the output buffer */
+#define SMALL 8192 /* templates up to this size are copied into the output buffer */
 #define ORDER (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 'l' : 'B')
 
 enum {
@@ -23,7 +23,8 @@ enum {
         FIELD_FDS = 9,
 };
 
-void die(const char *format, ...) {
+void die(const char *format, ...)
+{
         va_list args;
 
         fprintf(stderr, "bench: ");
@@ -34,31 +35,36 @@ void die(const char *format, ...) {
         exit(1);
 }
 
-static void put32(uint8_t *at, uint32_t value) {
+static void put32(uint8_t *at, uint32_t value)
+{
         memcpy(at, &value, sizeof(value));
 }
 
-static uint32_t get32(const uint8_t *at) {
+static uint32_t get32(const uint8_t *at)
+{
         uint32_t value;
 
         memcpy(&value, at, sizeof(value));
         return value;
 }
 
-static size_t align8(size_t n) {
+static size_t align8(size_t n)
+{
         return (n + 7) & ~(size_t)7;
 }
 
-/* --- encoding --------------------------------------------------------------------------------- */
+/* --- encoding -------------------------------------------------------------------------------- */
 
-static size_t put_u32_field(uint8_t *data, size_t at, uint8_t code, uint32_t value) {
+static size_t put_u32_field(uint8_t *data, size_t at, uint8_t code, uint32_t value)
+{
         at = align8(at);
         memcpy(data + at, (uint8_t[]){ code, 1, 'u', 0 }, 4);
         put32(data + at + 4, value);
         return at + 8;
 }
 
-static size_t put_string_field(uint8_t *data, size_t at, uint8_t code, char type, const char *value) {
+static size_t put_string_field(uint8_t *data, size_t at, uint8_t code, char type, const char *value)
+{
         size_t len;
 
         if (!value)
@@ -78,7 +84,8 @@ static size_t put_string_field(uint8_t *data, size_t at, uint8_t code, char type
         return at + len + 1;
 }
 
-void template_make(struct template *t, const struct template_fields *f) {
+void template_make(struct template *t, const struct template_fields *f)
+{
         size_t at = 16, body_at;
 
         t->data = calloc(1, 4096 + f->body_len);
@@ -105,14 +112,16 @@ void template_make(struct template *t, const struct template_fields *f) {
         t->len = body_at + f->body_len;
 }
 
-void template_free(struct template *t) {
+void template_free(struct template *t)
+{
         free(t->data);
         t->data = NULL;
 }
 
-/* --- receiving -------------------------------------------------------------------------------- */
+/* --- receiving ------------------------------------------------------------------------------- */
 
-static void close_fds(struct msghdr *msg) {
+static void close_fds(struct msghdr *msg)
+{
         struct cmsghdr *cmsg;
 
         for (cmsg = CMSG_FIRSTHDR(msg); cmsg; cmsg = CMSG_NXTHDR(msg, cmsg)) {
@@ -129,7 +138,8 @@ static void close_fds(struct msghdr *msg) {
         }
 }
 
-static ssize_t receive(struct client *c, void *to, size_t size, int flags) {
+static ssize_t receive(struct client *c, void *to, size_t size, int flags)
+{
         union {
                 struct cmsghdr align;
                 char space[CMSG_SPACE(253 * sizeof(int))];
@@ -153,7 +163,8 @@ static ssize_t receive(struct client *c, void *to, size_t size, int flags) {
 }
 
 /* One read, of as much as there is room for; false if there is nothing to read. */
-bool client_fill(struct client *c, int flags) {
+bool client_fill(struct client *c, int flags)
+{
         ssize_t n;
 
         if (c->in_start == c->in_end)
@@ -180,7 +191,8 @@ bool client_fill(struct client *c, int flags) {
         return true;
 }
 
-bool client_next(struct client *c, struct seen *s) {
+bool client_next(struct client *c, struct seen *s)
+{
         size_t have = c->in_end - c->in_start;
         const uint8_t *at = c->in + c->in_start;
 
@@ -213,9 +225,10 @@ bool client_next(struct client *c, struct seen *s) {
         return false;
 }
 
-/* --- sending ---------------------------------------------------------------------------------- */
+/* --- sending --------------------------------------------------------------------------------- */
 
-static uint8_t *out_room(struct client *c, size_t len) {
+static uint8_t *out_room(struct client *c, size_t len)
+{
         if (c->out_start == c->out_end)
                 c->out_start = c->out_end = 0;
         if (c->out_end + len > c->out_size) {
@@ -228,7 +241,8 @@ static uint8_t *out_room(struct client *c, size_t len) {
         return c->out + c->out_end - len;
 }
 
-void client_queue(struct client *c, struct template *t, uint32_t n) {
+void client_queue(struct client *c, struct template *t, uint32_t n)
+{
         if (t->len > SMALL || t->fd >= 0) {
                 c->bulk = t;
                 c->bulk_todo += n;
@@ -242,7 +256,8 @@ void client_queue(struct client *c, struct template *t, uint32_t n) {
         }
 }
 
-void client_queue_reply(struct client *c, struct template *t, uint32_t reply_serial) {
+void client_queue_reply(struct client *c, struct template *t, uint32_t reply_serial)
+{
         uint8_t *to = out_room(c, t->len);
 
         memcpy(to, t->data, t->len);
@@ -250,7 +265,8 @@ void client_queue_reply(struct client *c, struct template *t, uint32_t reply_ser
         put32(to + 20, reply_serial);
 }
 
-static ssize_t send_with_fd(int socket, const uint8_t *data, size_t len, int fd) {
+static ssize_t send_with_fd(int socket, const uint8_t *data, size_t len, int fd)
+{
         union {
                 struct cmsghdr align;
                 char space[CMSG_SPACE(sizeof(int))];
@@ -272,7 +288,8 @@ static ssize_t send_with_fd(int socket, const uint8_t *data, size_t len, int fd)
 }
 
 /* One send of what is left; true if something went. */
-static bool send_some(struct client *c, const uint8_t *data, size_t len, int fd, size_t *sent) {
+static bool send_some(struct client *c, const uint8_t *data, size_t len, int fd, size_t *sent)
+{
         ssize_t n;
 
         n = fd >= 0 ? send_with_fd(c->fd, data, len, fd)
@@ -286,7 +303,8 @@ static bool send_some(struct client *c, const uint8_t *data, size_t len, int fd,
 }
 
 /* A short write of a message is so rare that the rest then goes with what follows. */
-static size_t first_length(const struct client *c) {
+static size_t first_length(const struct client *c)
+{
         const uint8_t *at = c->out + c->out_start;
         size_t have = c->out_end - c->out_start, len;
 
@@ -297,11 +315,13 @@ static size_t first_length(const struct client *c) {
 }
 
 /* Sends what is queued; false if the socket is full before all of it went. */
-bool client_flush(struct client *c) {
+bool client_flush(struct client *c)
+{
         while (c->out_start < c->out_end) {
                 size_t len = c->out_end - c->out_start;
 
-                if (!send_some(c, c->out + c->out_start, c->single ? first_length(c) : len, -1, &c->out_start))
+                if (!send_some(c, c->out + c->out_start, c->single ? first_length(c) : len, -1,
+                               &c->out_start))
                         return false;
         }
 
@@ -324,16 +344,18 @@ bool client_flush(struct client *c) {
         return true;
 }
 
-/* --- set-up, blocking ------------------------------------------------------------------------- */
+/* --- set-up, blocking ------------------------------------------------------------------------ */
 
-static void send_all(struct client *c, const void *data, size_t len) {
+static void send_all(struct client *c, const void *data, size_t len)
+{
         ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
 
         if (n != (ssize_t)len)
                 die("cannot send: %s", n < 0 ? strerror(errno) : "short");
 }
 
-size_t client_greeting(uint8_t *buffer, size_t size) {
+size_t client_greeting(uint8_t *buffer, size_t size)
+{
         struct template hello;
         char uid[16], hex[33] = "";
         size_t len, i;
@@ -346,12 +368,12 @@ size_t client_greeting(uint8_t *buffer, size_t size) {
                                    "AUTH EXTERNAL %s\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", hex);
 
         template_make(&hello, &(struct template_fields){
-                .type = TYPE_CALL,
-                .destination = "org.freedesktop.DBus",
-                .path = "/org/freedesktop/DBus",
-                .interface = "org.freedesktop.DBus",
-                .member = "Hello",
-        });
+                                      .type = TYPE_CALL,
+                                      .destination = "org.freedesktop.DBus",
+                                      .path = "/org/freedesktop/DBus",
+                                      .interface = "org.freedesktop.DBus",
+                                      .member = "Hello",
+                              });
         put32(hello.data + 8, 1);
         if (len + hello.len > size)
                 die("greeting too large");
@@ -361,7 +383,8 @@ size_t client_greeting(uint8_t *buffer, size_t size) {
         return len;
 }
 
-size_t client_greeted(const uint8_t *data, size_t len) {
+size_t client_greeted(const uint8_t *data, size_t len)
+{
         const uint8_t *end = memchr(data, '\n', len);
 
         if (!end)
@@ -372,7 +395,8 @@ size_t client_greeted(const uint8_t *data, size_t len) {
         return end ? (size_t)(end + 1 - data) : 0;
 }
 
-int client_connect(const char *path, bool nonblocking) {
+int client_connect(const char *path, bool nonblocking)
+{
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd;
 
@@ -389,11 +413,13 @@ int client_connect(const char *path, bool nonblocking) {
 }
 
 /* Waits for the reply to the last message sent; all before it is dropped. */
-static void await_reply(struct client *c, struct seen *s) {
+static void await_reply(struct client *c, struct seen *s)
+{
         for (;;) {
                 while (client_next(c, s)) {
                         if (s->type == TYPE_ERROR)
-                                die("%s: an error came back: %.*s", c->name, (int)s->len - 16, s->data + 16);
+                                die("%s: an error came back: %.*s", c->name, (int)s->len - 16,
+                                    s->data + 16);
                         if (s->type == TYPE_RETURN)
                                 return;
                 }
@@ -401,7 +427,8 @@ static void await_reply(struct client *c, struct seen *s) {
         }
 }
 
-void client_open(struct client *c, const char *path) {
+void client_open(struct client *c, const char *path)
+{
         uint8_t greeting[512];
         struct seen s;
         size_t used;
@@ -423,7 +450,8 @@ void client_open(struct client *c, const char *path) {
         client_settle(c);
 }
 
-void client_close(struct client *c) {
+void client_close(struct client *c)
+{
         close(c->fd);
         free(c->in);
         free(c->out);
@@ -431,27 +459,30 @@ void client_close(struct client *c) {
 }
 
 /* Calls a method of the bus with @body of type @signature and waits for its reply. */
-static void ask(struct client *c, const char *member, const char *signature, const void *body, size_t len) {
+static void ask(struct client *c, const char *member, const char *signature, const void *body,
+                size_t len)
+{
         struct template call;
         struct seen s;
 
         template_make(&call, &(struct template_fields){
-                .type = TYPE_CALL,
-                .destination = "org.freedesktop.DBus",
-                .path = "/org/freedesktop/DBus",
-                .interface = "org.freedesktop.DBus",
-                .member = member,
-                .signature = signature,
-                .body = body,
-                .body_len = len,
-        });
+                                     .type = TYPE_CALL,
+                                     .destination = "org.freedesktop.DBus",
+                                     .path = "/org/freedesktop/DBus",
+                                     .interface = "org.freedesktop.DBus",
+                                     .member = member,
+                                     .signature = signature,
+                                     .body = body,
+                                     .body_len = len,
+                             });
         put32(call.data + 8, ++c->serial);
         send_all(c, call.data, call.len);
         template_free(&call);
         await_reply(c, &s);
 }
 
-void client_ask(struct client *c, const char *member, const char *argument) {
+void client_ask(struct client *c, const char *member, const char *argument)
+{
         uint8_t body[1024];
         size_t len = strlen(argument);
 
@@ -462,7 +493,8 @@ void client_ask(struct client *c, const char *member, const char *argument) {
         ask(c, member, "s", body, len + 5);
 }
 
-void client_request_name(struct client *c, const char *name) {
+void client_request_name(struct client *c, const char *name)
+{
         uint8_t body[300] = {};
         size_t len = strlen(name), flags = (4 + len + 1 + 3) & ~(size_t)3;
 
@@ -474,6 +506,7 @@ void client_request_name(struct client *c, const char *name) {
 }
 
 /* Whatever the bus has sent so far is taken and dropped. */
-void client_settle(struct client *c) {
+void client_settle(struct client *c)
+{
         ask(c, "GetId", NULL, NULL, 0);
 }

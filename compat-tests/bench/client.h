@@ -6,11 +6,11 @@
  *
  * What it is     A D-Bus client that costs as little as one can, so that a measurement is about the
  *                bus. The same for every daemon.
- * How            A message is encoded once, as a template; sending it again patches its serial (and a
- *                reply's reply_serial) in place. Of what arrives only the fixed header is looked at,
- *                in the host's byte order, and bodies that do not fit the buffer are thrown away
- *                as they come. Reads and writes take as much as there is.
- * Not promised   Anything for a peer that lies: the buses measured are trusted.
+ * How            A message is encoded once, as a template; sending it again patches its serial (and
+ * a reply's reply_serial) in place. Of what arrives only the fixed header is looked at, in the
+ * host's byte order, and bodies that do not fit the buffer are thrown away as they come. Reads and
+ * writes take as much as there is. Not promised   Anything for a peer that lies: the buses measured
+ * are trusted.
  */
 
 #include <stdbool.h>
@@ -27,10 +27,11 @@ enum {
 };
 
 /* an encoded message; its serial is at byte 8, a reply's reply_serial at byte 20 */
-struct template {
+struct template
+{
         uint8_t *data;
         size_t len;
-        int fd;                         /* goes with each copy; -1: none */
+        int fd; /* goes with each copy; -1: none */
 };
 
 struct template_fields {
@@ -42,7 +43,7 @@ struct template_fields {
         const char *signature;
         const void *body;
         size_t body_len;
-        int fd;                         /* 0: none */
+        int fd; /* 0: none */
 };
 
 /* what was looked at of a message received */
@@ -50,25 +51,25 @@ struct seen {
         uint8_t type;
         uint32_t serial;
         size_t len;
-        const uint8_t *data;            /* NULL if it did not fit the buffer */
+        const uint8_t *data; /* NULL if it did not fit the buffer */
 };
 
 struct client {
         int fd;
-        char name[64];                  /* unique name */
+        char name[64]; /* unique name */
         uint32_t serial;
         bool takes_fds;
-        bool single;                    /* each message by a write of its own, as simple clients do */
+        bool single; /* each message by a write of its own, as simple clients do */
 
         size_t in_start, in_end;
-        size_t skip;                    /* bytes of a large body still to throw away */
+        size_t skip; /* bytes of a large body still to throw away */
         struct seen skipped;
         uint8_t *in;
 
         size_t out_start, out_end, out_size;
-        uint8_t *out;                   /* small messages, ready to go */
+        uint8_t *out; /* small messages, ready to go */
 
-        struct template *bulk;          /* large ones, sent from the template itself */
+        struct template *bulk; /* large ones, sent from the template itself */
         size_t bulk_todo, bulk_off;
 };
 
@@ -89,7 +90,8 @@ void client_queue(struct client *c, struct template *t, uint32_t n);
 void client_queue_reply(struct client *c, struct template *t, uint32_t reply_serial);
 bool client_flush(struct client *c);
 
-/* The handshake and Hello as one stretch of bytes, for who wants to send it on a socket of his own. */
+/* The handshake and Hello as one stretch of bytes, for who wants to send it on a socket of his own.
+ */
 size_t client_greeting(uint8_t *buffer, size_t size);
 int client_connect(const char *path, bool nonblocking);
 /* Length of the handshake's answer at the start of @data, 0 if it is not all there. */

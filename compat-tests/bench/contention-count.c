@@ -3,8 +3,8 @@
 /*
  * contention-count.so: which locks a program takes, and who had them before
  *
- * Preloaded into a bus by the script `contention` beside this file. For each place that locks a mutex
- * it counts
+ * Preloaded into a bus by the script `contention` beside this file. For each place that locks a
+ * mutex it counts
  *
  *   taken    how often
  *   moved    how often another thread had been the last to lock the same mutex: its cache line
@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PLACES  512          /* call sites, by a hash of their address */
-#define MUTEXES (1U << 20)   /* the last thread of each, by a hash of its address */
+#define PLACES  512        /* call sites, by a hash of their address */
+#define MUTEXES (1U << 20) /* the last thread of each, by a hash of its address */
 
 struct place {
         _Atomic uintptr_t address;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include "compat-tests/bench/harness.h"
+#include "compat-tests/bench/client.h"
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -11,17 +13,17 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "compat-tests/bench/client.h"
-#include "compat-tests/bench/harness.h"
 
-uint64_t now(void) {
+uint64_t now(void)
+{
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
         return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-void sleep_until(uint64_t time) {
+void sleep_until(uint64_t time)
+{
         struct timespec t = { (time_t)(time / 1000000000), (long)(time % 1000000000) };
 
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
@@ -29,7 +31,8 @@ void sleep_until(uint64_t time) {
 }
 
 /* The first number in a file of /proc; 0 if there is none. */
-static uint64_t first_number(const char *path) {
+static uint64_t first_number(const char *path)
+{
         uint64_t value = 0;
         FILE *f = fopen(path, "re");
 
@@ -41,7 +44,8 @@ static uint64_t first_number(const char *path) {
         return value;
 }
 
-uint64_t bus_cpu(pid_t bus) {
+uint64_t bus_cpu(pid_t bus)
+{
         char path[320];
         struct dirent *entry;
         uint64_t sum = 0;
@@ -59,7 +63,8 @@ uint64_t bus_cpu(pid_t bus) {
         return sum;
 }
 
-uint64_t bus_resident(pid_t bus) {
+uint64_t bus_resident(pid_t bus)
+{
         char path[64], line[256];
         uint64_t kib = 0;
         FILE *f;
@@ -77,20 +82,23 @@ uint64_t bus_resident(pid_t bus) {
 
 struct process {
         pid_t pid;
-        int from, to;                   /* pipes, seen from the parent */
+        int from, to; /* pipes, seen from the parent */
 };
 
-static void must_read(int fd, void *to, size_t size) {
+static void must_read(int fd, void *to, size_t size)
+{
         if (read(fd, to, size) != (ssize_t)size)
                 die("a process of the load ended early");
 }
 
-static void must_write(int fd, const void *from, size_t size) {
+static void must_write(int fd, const void *from, size_t size)
+{
         if (write(fd, from, size) != (ssize_t)size)
                 die("cannot write to a process of the load");
 }
 
-static void play(const struct role *role, int from, int to) {
+static void play(const struct role *role, int from, int to)
+{
         struct report report = {};
         struct phase phase;
 
@@ -104,7 +112,8 @@ static void play(const struct role *role, int from, int to) {
         _exit(0);
 }
 
-static void spawn(struct process *p, const struct role *role) {
+static void spawn(struct process *p, const struct role *role)
+{
         int down[2], up[2];
         char ready;
 
@@ -125,8 +134,9 @@ static void spawn(struct process *p, const struct role *role) {
         must_read(p->from, &ready, 1);
 }
 
-void harness_run(struct result *result, const struct role *roles, size_t n_roles,
-                 double warm_up, double seconds, pid_t bus) {
+void harness_run(struct result *result, const struct role *roles, size_t n_roles, double warm_up,
+                 double seconds, pid_t bus)
+{
         struct process processes[ROLES_MAX];
         struct phase phase;
         uint64_t cpu;

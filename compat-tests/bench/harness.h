@@ -16,12 +16,12 @@
 #include <sys/types.h>
 
 struct phase {
-        uint64_t begin, count_from, end;        /* CLOCK_MONOTONIC, ns */
+        uint64_t begin, count_from, end; /* CLOCK_MONOTONIC, ns */
 };
 
 struct report {
-        uint64_t count;                         /* units of work done between count_from and end */
-        uint64_t p50, p99;                      /* ns, of roles that measure it */
+        uint64_t count;    /* units of work done between count_from and end */
+        uint64_t p50, p99; /* ns, of roles that measure it */
 };
 
 struct role {
@@ -31,17 +31,17 @@ struct role {
 };
 
 struct result {
-        struct report sum;                      /* counts added; p50 and p99 of the last role that has them */
+        struct report sum; /* counts added; p50 and p99 of the last role that has them */
         double seconds;
-        uint64_t bus_cpu;                       /* ns, all threads of the bus */
+        uint64_t bus_cpu; /* ns, all threads of the bus */
 };
 
 #define ROLES_MAX 64
 
-void harness_run(struct result *result, const struct role *roles, size_t n_roles,
-                 double warm_up, double seconds, pid_t bus);
+void harness_run(struct result *result, const struct role *roles, size_t n_roles, double warm_up,
+                 double seconds, pid_t bus);
 
 uint64_t now(void);
 void sleep_until(uint64_t time);
 uint64_t bus_cpu(pid_t bus);
-uint64_t bus_resident(pid_t bus);               /* bytes */
+uint64_t bus_resident(pid_t bus); /* bytes */

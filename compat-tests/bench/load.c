@@ -9,6 +9,8 @@
  * often and what it means is bench's affair.
  */
 
+#include "compat-tests/bench/client.h"
+#include "compat-tests/bench/harness.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -24,11 +26,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "compat-tests/bench/client.h"
-#include "compat-tests/bench/harness.h"
 
 #define INTERFACE "org.example.Bench"
-#define EVENTS 256
+#define EVENTS    256
 
 static struct {
         const char *socket;
@@ -38,21 +38,28 @@ static struct {
         unsigned window, body, pairs, subscribers, flooders, rules, idle, names, connections, count;
         bool fds, single;
 } options = {
-        .warm_up = 0.2, .seconds = 1, .window = 64, .body = 8, .pairs = 1, .subscribers = 16,
-        .connections = 100, .count = 20,
+        .warm_up = 0.2,
+        .seconds = 1,
+        .window = 64,
+        .body = 8,
+        .pairs = 1,
+        .subscribers = 16,
+        .connections = 100,
+        .count = 20,
 };
 
-/* --- an endpoint: a client in an event loop --------------------------------------------------- */
+/* --- an endpoint: a client in an event loop -------------------------------------------------- */
 
 struct endpoint {
         struct client client;
-        bool blocked;                   /* waits for room in its socket */
+        bool blocked; /* waits for room in its socket */
         void (*got)(struct endpoint *e, const struct seen *s);
-        void (*turn)(struct endpoint *e);       /* after all that came in one read */
+        void (*turn)(struct endpoint *e); /* after all that came in one read */
         void *user;
 };
 
-static void watch(int epoll, struct endpoint *e, int operation) {
+static void watch(int epoll, struct endpoint *e, int operation)
+{
         struct epoll_event event = {
                 .events = EPOLLIN | (e->blocked ? EPOLLOUT : 0),
                 .data.ptr = e,
@@ -62,7 +69,8 @@ static void watch(int epoll, struct endpoint *e, int operation) {
                 die("epoll_ctl: %s", strerror(errno));
 }
 
-static void flush(int epoll, struct endpoint *e) {
+static void flush(int epoll, struct endpoint *e)
+{
         bool blocked = !client_flush(&e->client);
 
         if (blocked != e->blocked) {
@@ -71,7 +79,8 @@ static void flush(int epoll, struct endpoint *e) {
         }
 }
 
-static void dispatch(int epoll, struct endpoint *e, uint32_t events) {
+static void dispatch(int epoll, struct endpoint *e, uint32_t events)
+{
         struct seen s;
 
         if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
@@ -88,7 +97,8 @@ static void dispatch(int epoll, struct endpoint *e, uint32_t events) {
 }
 
 /* One wait and what it brings. */
-static void loop_once(int epoll, int timeout) {
+static void loop_once(int epoll, int timeout)
+{
         struct epoll_event events[EVENTS];
         int i, n;
 
@@ -99,7 +109,8 @@ static void loop_once(int epoll, int timeout) {
                 dispatch(epoll, events[i].data.ptr, events[i].events);
 }
 
-static int loop_new(void) {
+static int loop_new(void)
+{
         int epoll = epoll_create1(EPOLL_CLOEXEC);
 
         if (epoll < 0)
@@ -107,31 +118,34 @@ static int loop_new(void) {
         return epoll;
 }
 
-/* --- a pair: a caller with a window of calls, and who answers ---------------------------------- */
+/* --- a pair: a caller with a window of calls, and who answers -------------------------------- */
 
 struct pair {
         struct endpoint caller, callee;
         struct template call, reply;
-        unsigned answered;              /* in this turn */
-        uint64_t total, limit;          /* replies; calls to make, 0: no end */
+        unsigned answered;     /* in this turn */
+        uint64_t total, limit; /* replies; calls to make, 0: no end */
         uint64_t made;
 };
 
-static void callee_got(struct endpoint *e, const struct seen *s) {
+static void callee_got(struct endpoint *e, const struct seen *s)
+{
         struct pair *p = e->user;
 
         if (s->type == TYPE_CALL)
                 client_queue_reply(&e->client, &p->reply, s->serial);
 }
 
-static void caller_got(struct endpoint *e, const struct seen *s) {
+static void caller_got(struct endpoint *e, const struct seen *s)
+{
         struct pair *p = e->user;
 
         if (s->type == TYPE_RETURN)
                 p->answered++;
 }
 
-static void caller_turn(struct endpoint *e) {
+static void caller_turn(struct endpoint *e)
+{
         struct pair *p = e->user;
         unsigned n = p->answered;
 
@@ -145,7 +159,8 @@ static void caller_turn(struct endpoint *e) {
         client_queue(&e->client, &p->call, n);
 }
 
-static void make_call(struct template *call, const char *destination) {
+static void make_call(struct template *call, const char *destination)
+{
         static const int null_index = 0;
         uint8_t *body = calloc(1, options.body + 8);
         uint32_t len = options.body;
@@ -156,24 +171,31 @@ static void make_call(struct template *call, const char *destination) {
         if (len > 8)
                 memcpy(body, &len, 4);
         template_make(call, &(struct template_fields){
-                .type = TYPE_CALL,
-                .destination = destination,
-                .path = "/bench",
-                .interface = INTERFACE,
-                .member = "Call",
-                .signature = options.fds ? "h" : len > 8 ? "ay" : "t",
-                .body = options.fds ? (const void *)&null_index : body,
-                .body_len = options.fds ? 4 : len > 8 ? len + 4 : 8,
-                .fd = options.fds ? open("/dev/null", O_RDONLY | O_CLOEXEC) : 0,
-        });
+                                    .type = TYPE_CALL,
+                                    .destination = destination,
+                                    .path = "/bench",
+                                    .interface = INTERFACE,
+                                    .member = "Call",
+                                    .signature = options.fds ? "h"
+                                                 : len > 8   ? "ay"
+                                                             : "t",
+                                    .body = options.fds ? (const void *)&null_index : body,
+                                    .body_len = options.fds ? 4
+                                                : len > 8   ? len + 4
+                                                            : 8,
+                                    .fd = options.fds ? open("/dev/null", O_RDONLY | O_CLOEXEC) : 0,
+                            });
         free(body);
 }
 
-static void make_reply(struct template *reply, const char *destination) {
-        template_make(reply, &(struct template_fields){ .type = TYPE_RETURN, .destination = destination });
+static void make_reply(struct template *reply, const char *destination)
+{
+        template_make(reply,
+                      &(struct template_fields){ .type = TYPE_RETURN, .destination = destination });
 }
 
-static void pair_prepare(void *arg) {
+static void pair_prepare(void *arg)
+{
         struct pair *p = arg;
 
         p->caller = (struct endpoint){ .got = caller_got, .turn = caller_turn, .user = p };
@@ -186,7 +208,8 @@ static void pair_prepare(void *arg) {
         make_reply(&p->reply, p->caller.client.name);
 }
 
-static void pair_start(struct pair *p, int epoll) {
+static void pair_start(struct pair *p, int epoll)
+{
         watch(epoll, &p->caller, EPOLL_CTL_ADD);
         watch(epoll, &p->callee, EPOLL_CTL_ADD);
         p->made = options.window;
@@ -194,7 +217,8 @@ static void pair_start(struct pair *p, int epoll) {
         flush(epoll, &p->caller);
 }
 
-static void pair_run(void *arg, const struct phase *phase, struct report *report) {
+static void pair_run(void *arg, const struct phase *phase, struct report *report)
+{
         struct pair *p = arg;
         int epoll = loop_new();
         uint64_t at_start;
@@ -208,30 +232,37 @@ static void pair_run(void *arg, const struct phase *phase, struct report *report
         report->count = p->total - at_start;
 }
 
-/* --- background: what a bus holds while others talk --------------------------------------------- */
+/* --- background: what a bus holds while others talk ------------------------------------------ */
 
-static void park(struct client *c) {
+static void park(struct client *c)
+{
         free(c->in);
         free(c->out);
         c->in = c->out = NULL;
 }
 
-/* Rules nobody's signal matches: half name another interface, half the right one and another arg0. */
-static void add_rules(struct client *c, unsigned first, unsigned n) {
+/* Rules nobody's signal matches: half name another interface, half the right one and another arg0.
+ */
+static void add_rules(struct client *c, unsigned first, unsigned n)
+{
         char rule[160];
         unsigned i;
 
         for (i = first; i < first + n; i++) {
                 if (i % 2)
-                        snprintf(rule, sizeof(rule), "type='signal',interface='org.example.Other%u'", i);
+                        snprintf(rule, sizeof(rule),
+                                 "type='signal',interface='org.example.Other%u'", i);
                 else
                         snprintf(rule, sizeof(rule),
-                                 "type='signal',interface='" INTERFACE "',member='Tick',arg0='other%u'", i);
+                                 "type='signal',interface='" INTERFACE
+                                 "',member='Tick',arg0='other%u'",
+                                 i);
                 client_ask(c, "AddMatch", rule);
         }
 }
 
-static void populate(void) {
+static void populate(void)
+{
         struct client c;
         char name[64];
         unsigned i;
@@ -258,15 +289,18 @@ static void populate(void) {
         }
 }
 
-/* --- scenarios: calls ---------------------------------------------------------------------------- */
+/* --- scenarios: calls ------------------------------------------------------------------------ */
 
-static void print_rate(const struct result *r) {
+static void print_rate(const struct result *r)
+{
         double count = r->sum.count ? (double)r->sum.count : 1;
 
-        printf("rate=%.1f cpu_ns=%.0f\n", (double)r->sum.count / r->seconds, (double)r->bus_cpu / count);
+        printf("rate=%.1f cpu_ns=%.0f\n", (double)r->sum.count / r->seconds,
+               (double)r->bus_cpu / count);
 }
 
-static void calls(void) {
+static void calls(void)
+{
         struct role roles[ROLES_MAX];
         struct pair *pairs = calloc(options.pairs, sizeof(*pairs));
         struct result result;
@@ -281,17 +315,19 @@ static void calls(void) {
         print_rate(&result);
 }
 
-/* --- scenarios: ping, each side a process of its own ------------------------------------------- */
+/* --- scenarios: ping, each side a process of its own ----------------------------------------- */
 
 #define SAMPLES_MAX 4000000
 
-static struct client ping_callee;       /* opened before the fork: its name is known to both */
+static struct client ping_callee; /* opened before the fork: its name is known to both */
 
-static void no_prepare(void *arg) {
+static void no_prepare(void *arg)
+{
         (void)arg;
 }
 
-static void answer_run(void *arg, const struct phase *phase, struct report *report) {
+static void answer_run(void *arg, const struct phase *phase, struct report *report)
+{
         struct template reply;
         struct seen s;
 
@@ -306,20 +342,23 @@ static void answer_run(void *arg, const struct phase *phase, struct report *repo
         }
 }
 
-static int compare_samples(const void *a, const void *b) {
+static int compare_samples(const void *a, const void *b)
+{
         uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
         return x < y ? -1 : x > y;
 }
 
-static void percentiles(struct report *report, uint32_t *samples, size_t n) {
+static void percentiles(struct report *report, uint32_t *samples, size_t n)
+{
         qsort(samples, n, sizeof(*samples), compare_samples);
         report->count = n;
         report->p50 = n ? samples[n / 2] : 0;
         report->p99 = n ? samples[n - 1 - n / 100] : 0;
 }
 
-static bool round_trip(struct client *c, struct template *call) {
+static bool round_trip(struct client *c, struct template *call)
+{
         struct seen s;
 
         client_queue(c, call, 1);
@@ -335,7 +374,8 @@ static bool round_trip(struct client *c, struct template *call) {
         }
 }
 
-static void ping_run(void *arg, const struct phase *phase, struct report *report) {
+static void ping_run(void *arg, const struct phase *phase, struct report *report)
+{
         uint32_t *samples = malloc(SAMPLES_MAX * sizeof(*samples));
         struct client *c = arg;
         struct template call;
@@ -361,12 +401,14 @@ static void ping_run(void *arg, const struct phase *phase, struct report *report
 
 static void make_tick(struct template *signal);
 
-static void flood_prepare(void *arg) {
+static void flood_prepare(void *arg)
+{
         client_open(arg, options.socket);
 }
 
 /* Signals nobody subscribed to, as fast as the bus takes them. */
-static void flood_run(void *arg, const struct phase *phase, struct report *report) {
+static void flood_run(void *arg, const struct phase *phase, struct report *report)
+{
         struct client *c = arg;
         struct template tick;
         size_t i;
@@ -386,7 +428,8 @@ static void flood_run(void *arg, const struct phase *phase, struct report *repor
         }
 }
 
-static void ping(void) {
+static void ping(void)
+{
         struct client caller, floods[8];
         struct result result;
         struct role roles[2 + 8];
@@ -407,7 +450,8 @@ static void ping(void) {
 }
 
 /* Exactly --count calls, for who counts something else than time. */
-static void exact_calls(void) {
+static void exact_calls(void)
+{
         struct pair *p = calloc(1, sizeof(*p));
         int epoll = loop_new();
 
@@ -422,7 +466,7 @@ static void exact_calls(void) {
         printf("count=%" PRIu64 "\n", p->total);
 }
 
-/* --- scenarios: signals -------------------------------------------------------------------------- */
+/* --- scenarios: signals ---------------------------------------------------------------------- */
 
 /*
  * The sender is at most two chunks ahead of the slowest subscriber: the next chunk leaves when all
@@ -432,9 +476,9 @@ struct fanout {
         struct endpoint sender, *subscribers;
         struct template tick;
         unsigned n, chunk;
-        uint64_t missing[2];            /* deliveries of an odd and of an even chunk still to come */
-        unsigned due;                   /* chunks that may leave */
-        uint64_t total, limit;          /* deliveries; chunks to send, 0: no end */
+        uint64_t missing[2];   /* deliveries of an odd and of an even chunk still to come */
+        unsigned due;          /* chunks that may leave */
+        uint64_t total, limit; /* deliveries; chunks to send, 0: no end */
         uint64_t sent;
 };
 
@@ -443,24 +487,26 @@ struct subscriber {
         uint64_t received;
 };
 
-static void make_tick(struct template *signal) {
+static void make_tick(struct template *signal)
+{
         uint8_t body[64] = { 0 };
         uint32_t len = sizeof(body) - 5;
 
         memcpy(body, &len, 4);
         memset(body + 4, 'x', len);
         template_make(signal, &(struct template_fields){
-                .type = TYPE_SIGNAL,
-                .path = "/bench",
-                .interface = INTERFACE,
-                .member = "Tick",
-                .signature = "s",
-                .body = body,
-                .body_len = sizeof(body),
-        });
+                                      .type = TYPE_SIGNAL,
+                                      .path = "/bench",
+                                      .interface = INTERFACE,
+                                      .member = "Tick",
+                                      .signature = "s",
+                                      .body = body,
+                                      .body_len = sizeof(body),
+                              });
 }
 
-static void subscriber_got(struct endpoint *e, const struct seen *s) {
+static void subscriber_got(struct endpoint *e, const struct seen *s)
+{
         struct subscriber *subscriber = e->user;
         struct fanout *f = subscriber->fanout;
         unsigned chunk;
@@ -475,12 +521,14 @@ static void subscriber_got(struct endpoint *e, const struct seen *s) {
         }
 }
 
-static void sender_got(struct endpoint *e, const struct seen *s) {
+static void sender_got(struct endpoint *e, const struct seen *s)
+{
         (void)e;
         (void)s;
 }
 
-static void fanout_prepare(void *arg) {
+static void fanout_prepare(void *arg)
+{
         struct fanout *f = arg;
         struct subscriber *subscribers;
         unsigned i;
@@ -501,13 +549,15 @@ static void fanout_prepare(void *arg) {
                 subscribers[i].fanout = f;
                 *e = (struct endpoint){ .got = subscriber_got, .user = &subscribers[i] };
                 client_open(&e->client, options.socket);
-                client_ask(&e->client, "AddMatch", "type='signal',interface='" INTERFACE "',member='Tick'");
+                client_ask(&e->client, "AddMatch",
+                           "type='signal',interface='" INTERFACE "',member='Tick'");
         }
         f->missing[0] = f->missing[1] = (uint64_t)f->n * f->chunk;
         f->due = 2;
 }
 
-static void fanout_turn(struct fanout *f, int epoll) {
+static void fanout_turn(struct fanout *f, int epoll)
+{
         while (f->due) {
                 f->due--;
                 if (f->limit && f->sent == f->limit)
@@ -519,7 +569,8 @@ static void fanout_turn(struct fanout *f, int epoll) {
         loop_once(epoll, 100);
 }
 
-static int fanout_loop(struct fanout *f) {
+static int fanout_loop(struct fanout *f)
+{
         int epoll = loop_new();
         unsigned i;
 
@@ -529,7 +580,8 @@ static int fanout_loop(struct fanout *f) {
         return epoll;
 }
 
-static void fanout_run(void *arg, const struct phase *phase, struct report *report) {
+static void fanout_run(void *arg, const struct phase *phase, struct report *report)
+{
         struct fanout *f = arg;
         int epoll = fanout_loop(f);
         uint64_t at_start;
@@ -542,17 +594,19 @@ static void fanout_run(void *arg, const struct phase *phase, struct report *repo
         report->count = f->total - at_start;
 }
 
-static void fanout(void) {
+static void fanout(void)
+{
         struct fanout f = {};
         struct result result;
 
         populate();
-        harness_run(&result, &(struct role){ fanout_prepare, fanout_run, &f }, 1,
-                    options.warm_up, options.seconds, options.pid);
+        harness_run(&result, &(struct role){ fanout_prepare, fanout_run, &f }, 1, options.warm_up,
+                    options.seconds, options.pid);
         print_rate(&result);
 }
 
-static void exact_fanout(void) {
+static void exact_fanout(void)
+{
         struct fanout f = {};
         int epoll;
 
@@ -565,7 +619,7 @@ static void exact_fanout(void) {
         printf("count=%" PRIu64 "\n", f.total);
 }
 
-/* --- scenarios: connections ---------------------------------------------------------------------- */
+/* --- scenarios: connections ------------------------------------------------------------------ */
 
 struct visit {
         int fd;
@@ -573,7 +627,8 @@ struct visit {
         uint8_t data[4096];
 };
 
-static void visit_begin(struct visit *v, int epoll, const uint8_t *greeting, size_t len) {
+static void visit_begin(struct visit *v, int epoll, const uint8_t *greeting, size_t len)
+{
         struct epoll_event event = { .events = EPOLLIN, .data.ptr = v };
 
         v->fd = client_connect(options.socket, true);
@@ -585,7 +640,8 @@ static void visit_begin(struct visit *v, int epoll, const uint8_t *greeting, siz
 }
 
 /* True when the reply to Hello is there, whole. */
-static bool visit_read(struct visit *v) {
+static bool visit_read(struct visit *v)
+{
         ssize_t n = recv(v->fd, v->data + v->len, sizeof(v->data) - v->len, 0);
         uint32_t body, fields;
         size_t at;
@@ -605,7 +661,8 @@ static bool visit_read(struct visit *v) {
         return v->len >= at + ((16 + (size_t)fields + 7) & ~(size_t)7) + body;
 }
 
-static void connect_run(void *arg, const struct phase *phase, struct report *report) {
+static void connect_run(void *arg, const struct phase *phase, struct report *report)
+{
         struct epoll_event events[8];
         struct visit visits[8];
         uint8_t greeting[512];
@@ -630,18 +687,20 @@ static void connect_run(void *arg, const struct phase *phase, struct report *rep
         }
 }
 
-static void connects(void) {
+static void connects(void)
+{
         struct result result;
 
         populate();
-        harness_run(&result, &(struct role){ no_prepare, connect_run, NULL }, 1,
-                    options.warm_up, options.seconds, options.pid);
+        harness_run(&result, &(struct role){ no_prepare, connect_run, NULL }, 1, options.warm_up,
+                    options.seconds, options.pid);
         print_rate(&result);
 }
 
-/* --- scenarios: memory --------------------------------------------------------------------------- */
+/* --- scenarios: memory ----------------------------------------------------------------------- */
 
-static void idle(void) {
+static void idle(void)
+{
         struct client c;
         uint64_t before, after;
         unsigned i;
@@ -659,7 +718,8 @@ static void idle(void) {
                ((double)after - (double)before) / options.connections, before, after);
 }
 
-static uint64_t replies(const struct pair *pairs, unsigned n) {
+static uint64_t replies(const struct pair *pairs, unsigned n)
+{
         uint64_t sum = 0;
         unsigned i;
 
@@ -669,7 +729,8 @@ static uint64_t replies(const struct pair *pairs, unsigned n) {
 }
 
 /* @count MiB in bodies of @body bytes, through half as many pairs as there are connections */
-static void burst(void) {
+static void burst(void)
+{
         unsigned i, n = options.connections / 2;
         struct pair *pairs = calloc(n, sizeof(*pairs));
         uint64_t each = ((uint64_t)options.count << 20) / options.body / n, before, peak, after;
@@ -694,9 +755,10 @@ static void burst(void) {
                (double)after / (double)before, before, peak, after);
 }
 
-/* --- scenarios: start ------------------------------------------------------------------------------ */
+/* --- scenarios: start ------------------------------------------------------------------------ */
 
-static int listen_at(const char *path) {
+static int listen_at(const char *path)
+{
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -704,13 +766,15 @@ static int listen_at(const char *path) {
                 die("%s: too long for a socket", path);
         strcpy(address.sun_path, path);
         unlink(path);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 4096) < 0)
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            listen(fd, 4096) < 0)
                 die("%s: %s", path, strerror(errno));
         return fd;
 }
 
 /* Starts the command with the socket as an init system passes it. */
-static pid_t start_with(int listener) {
+static pid_t start_with(int listener)
+{
         char pid[16], address[200];
         pid_t child = fork();
 
@@ -732,7 +796,8 @@ static pid_t start_with(int listener) {
         _exit(127);
 }
 
-static void start(void) {
+static void start(void)
+{
         uint32_t *samples = calloc(options.count, sizeof(*samples));
         struct report report = {};
         unsigned i;
@@ -750,18 +815,19 @@ static void start(void) {
                 client_close(&c);
                 kill(child, SIGTERM);
                 waitpid(child, NULL, 0);
-                kill(-child, SIGKILL);          /* what it started */
+                kill(-child, SIGKILL); /* what it started */
                 close(listener);
         }
         percentiles(&report, samples, options.count);
         printf("p50=%" PRIu64 "\n", report.p50);
 }
 
-/* --- scenarios: floors, without a bus ---------------------------------------------------------------- */
+/* --- scenarios: floors, without a bus -------------------------------------------------------- */
 
 static int floor_sockets[2];
 
-static void floor_answer_run(void *arg, const struct phase *phase, struct report *report) {
+static void floor_answer_run(void *arg, const struct phase *phase, struct report *report)
+{
         char buffer[512];
         ssize_t n;
 
@@ -774,9 +840,10 @@ static void floor_answer_run(void *arg, const struct phase *phase, struct report
         }
 }
 
-static void floor_ping_run(void *arg, const struct phase *phase, struct report *report) {
+static void floor_ping_run(void *arg, const struct phase *phase, struct report *report)
+{
         uint32_t *samples = malloc(SAMPLES_MAX * sizeof(*samples));
-        char buffer[136] = "";          /* about what a small call is */
+        char buffer[136] = ""; /* about what a small call is */
         uint64_t t0, t1;
         size_t n = 0;
 
@@ -797,7 +864,8 @@ static void floor_ping_run(void *arg, const struct phase *phase, struct report *
                 die("floor: %s", strerror(errno));
 }
 
-static void socketpair_ping(void) {
+static void socketpair_ping(void)
+{
         struct role roles[] = {
                 { no_prepare, floor_answer_run, NULL },
                 { no_prepare, floor_ping_run, NULL },
@@ -810,7 +878,7 @@ static void socketpair_ping(void) {
         printf("p50=%" PRIu64 " p99=%" PRIu64 "\n", result.sum.p50, result.sum.p99);
 }
 
-/* --- the table, the command line ------------------------------------------------------------------------ */
+/* --- the table, the command line ------------------------------------------------------------- */
 
 static const struct {
         const char *name;
@@ -818,7 +886,8 @@ static const struct {
         const char *help;
 } scenarios[] = {
         { "ping", ping, "one call outstanding, each side a process; --flooders beside it" },
-        { "calls", calls, "--pairs with --window calls of --body bytes outstanding, --fds with one each" },
+        { "calls", calls,
+          "--pairs with --window calls of --body bytes outstanding, --fds with one each" },
         { "fanout", fanout, "64-byte signals to --subscribers" },
         { "exact-calls", exact_calls, "--count calls of one pair" },
         { "exact-fanout", exact_fanout, "--count signals" },
@@ -850,10 +919,12 @@ static const struct {
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
-static void usage(FILE *to) {
+static void usage(FILE *to)
+{
         size_t i;
 
-        fprintf(to, "Usage: bench-load SCENARIO SOCKET [OPTION...] [-- COMMAND...]\n\nScenarios:\n");
+        fprintf(to,
+                "Usage: bench-load SCENARIO SOCKET [OPTION...] [-- COMMAND...]\n\nScenarios:\n");
         for (i = 0; i < N(scenarios); i++)
                 fprintf(to, "  %-14s %s\n", scenarios[i].name, scenarios[i].help);
         fprintf(to, "Options:\n");
@@ -866,7 +937,8 @@ static void usage(FILE *to) {
                     "  --pid PID     of the bus\n");
 }
 
-static void parse(int argc, char **argv) {
+static void parse(int argc, char **argv)
+{
         struct option list[N(numbers) + 7];
         size_t i;
         int c;
@@ -902,7 +974,8 @@ static void parse(int argc, char **argv) {
         options.command = argv + optind;
 }
 
-static void raise_fd_limit(void) {
+static void raise_fd_limit(void)
+{
         struct rlimit limit;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -911,7 +984,8 @@ static void raise_fd_limit(void) {
         }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
         size_t i;
 
         if (argc < 3) {

@@ -5,12 +5,13 @@
  *
  * Usage: bench-relay SOCKET
  *
- * A floor to measure against. It lets everybody in, parses header fields only to find where a message
- * goes, stamps the sender, and writes at the end of a turn all that came together for a connection
- * with one call. No validation, no policy, no accounting, no names but unique ones, no file
- * descriptors, one rule. Not a bus: it believes all it is told.
+ * A floor to measure against. It lets everybody in, parses header fields only to find where a
+ * message goes, stamps the sender, and writes at the end of a turn all that came together for a
+ * connection with one call. No validation, no policy, no accounting, no names but unique ones, no
+ * file descriptors, one rule. Not a bus: it believes all it is told.
  */
 
+#include "compat-tests/bench/client.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,11 +25,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "compat-tests/bench/client.h"
 
-#define READ_SIZE (64 * 1024)
-#define CONNECTIONS_MAX (1 << 22)   /* over its life; ids are not used again */
-#define EVENTS 256
+#define READ_SIZE       (64 * 1024)
+#define CONNECTIONS_MAX (1 << 22) /* over its life; ids are not used again */
+#define EVENTS          256
 
 struct buffer {
         uint8_t *data;
@@ -40,18 +40,19 @@ struct connection {
         unsigned id;
         bool begun, subscribed, touched, blocked;
         struct buffer in, out;
-        uint8_t sender[40];             /* the encoded header field */
+        uint8_t sender[40]; /* the encoded header field */
         size_t sender_len;
         struct connection *next_touched;
 };
 
-static struct connection *connections[CONNECTIONS_MAX];         /* by id */
+static struct connection *connections[CONNECTIONS_MAX]; /* by id */
 static unsigned n_connections;
 static unsigned subscribers[CONNECTIONS_MAX], n_subscribers;
 static struct connection *touched;
 static int epoll;
 
-static uint8_t *room(struct buffer *b, size_t len) {
+static uint8_t *room(struct buffer *b, size_t len)
+{
         if (b->start == b->end)
                 b->start = b->end = 0;
         if (b->end + len > b->size && b->start) {
@@ -68,23 +69,27 @@ static uint8_t *room(struct buffer *b, size_t len) {
         return b->data + b->end;
 }
 
-static void append(struct buffer *b, const void *data, size_t len) {
+static void append(struct buffer *b, const void *data, size_t len)
+{
         memcpy(room(b, len), data, len);
         b->end += len;
 }
 
-static uint32_t get32(const uint8_t *at) {
+static uint32_t get32(const uint8_t *at)
+{
         uint32_t v;
 
         memcpy(&v, at, 4);
         return v;
 }
 
-static size_t align8(size_t n) {
+static size_t align8(size_t n)
+{
         return (n + 7) & ~(size_t)7;
 }
 
-static void touch(struct connection *c) {
+static void touch(struct connection *c)
+{
         if (c->touched)
                 return;
         c->touched = true;
@@ -92,13 +97,14 @@ static void touch(struct connection *c) {
         touched = c;
 }
 
-/* --- one message -------------------------------------------------------------------------------- */
+/* --- one message ----------------------------------------------------------------------------- */
 
 struct fields {
         const char *destination, *member;
 };
 
-static void parse_fields(struct fields *f, const uint8_t *m) {
+static void parse_fields(struct fields *f, const uint8_t *m)
+{
         size_t at = 16, end = 16 + get32(m + 12), len;
 
         *f = (struct fields){};
@@ -124,7 +130,9 @@ static void parse_fields(struct fields *f, const uint8_t *m) {
 }
 
 /* Header, sender, body: the one copy there is. */
-static void forward(struct connection *to, struct connection *from, const uint8_t *m, size_t header, size_t len) {
+static void forward(struct connection *to, struct connection *from, const uint8_t *m, size_t header,
+                    size_t len)
+{
         uint32_t fields = (uint32_t)(align8(header) - 16 + from->sender_len);
         size_t new_header = align8(16 + fields);
         uint8_t *out = room(&to->out, len + 64);
@@ -139,7 +147,8 @@ static void forward(struct connection *to, struct connection *from, const uint8_
         touch(to);
 }
 
-static void answer(struct connection *c, const uint8_t *m, const char *member) {
+static void answer(struct connection *c, const uint8_t *m, const char *member)
+{
         uint8_t body[64] = {};
         char name[32];
         struct template reply;
@@ -154,12 +163,12 @@ static void answer(struct connection *c, const uint8_t *m, const char *member) {
                 subscribers[n_subscribers++] = c->id;
         }
         template_make(&reply, &(struct template_fields){
-                .type = TYPE_RETURN,
-                .destination = name,
-                .signature = "s",
-                .body = body,
-                .body_len = 4 + len + 1,
-        });
+                                      .type = TYPE_RETURN,
+                                      .destination = name,
+                                      .signature = "s",
+                                      .body = body,
+                                      .body_len = 4 + len + 1,
+                              });
         memcpy(reply.data + 8, "\1\0\0", 4);
         memcpy(reply.data + 20, m + 8, 4);
         append(&c->out, reply.data, reply.len);
@@ -167,7 +176,8 @@ static void answer(struct connection *c, const uint8_t *m, const char *member) {
         touch(c);
 }
 
-static void handle(struct connection *c, const uint8_t *m, size_t len) {
+static void handle(struct connection *c, const uint8_t *m, size_t len)
+{
         size_t header = 16 + get32(m + 12);
         struct fields f;
         unsigned i;
@@ -185,10 +195,12 @@ static void handle(struct connection *c, const uint8_t *m, size_t len) {
         }
 }
 
-/* --- one connection ------------------------------------------------------------------------------ */
+/* --- one connection -------------------------------------------------------------------------- */
 
-static void handshake(struct connection *c) {
-        static const char ok[] = "OK 00112233445566778899aabbccddeeff\r\n", agree[] = "AGREE_UNIX_FD\r\n";
+static void handshake(struct connection *c)
+{
+        static const char ok[] = "OK 00112233445566778899aabbccddeeff\r\n",
+                          agree[] = "AGREE_UNIX_FD\r\n";
         struct buffer *b = &c->in;
         uint8_t *line, *end;
 
@@ -206,7 +218,8 @@ static void handshake(struct connection *c) {
         }
 }
 
-static void hang_up(struct connection *c) {
+static void hang_up(struct connection *c)
+{
         unsigned i;
 
         for (i = 0; i < n_subscribers; i++)
@@ -220,7 +233,8 @@ static void hang_up(struct connection *c) {
 }
 
 /* False if the other side has gone. */
-static bool readable(struct connection *c) {
+static bool readable(struct connection *c)
+{
         struct buffer *b = &c->in;
         size_t want = READ_SIZE;
         ssize_t n;
@@ -250,13 +264,15 @@ static bool readable(struct connection *c) {
         return true;
 }
 
-static void writable(struct connection *c) {
+static void writable(struct connection *c)
+{
         struct epoll_event event = { .data.ptr = c };
         bool blocked = false;
         ssize_t n;
 
         while (c->out.start < c->out.end) {
-                n = send(c->fd, c->out.data + c->out.start, c->out.end - c->out.start, MSG_DONTWAIT | MSG_NOSIGNAL);
+                n = send(c->fd, c->out.data + c->out.start, c->out.end - c->out.start,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0) {
                         blocked = errno == EAGAIN;
                         if (!blocked)
@@ -272,7 +288,8 @@ static void writable(struct connection *c) {
         }
 }
 
-static void accept_one(int listener) {
+static void accept_one(int listener)
+{
         struct epoll_event event = { .events = EPOLLIN };
         struct connection *c;
         int fd = accept(listener, NULL, NULL);
@@ -294,7 +311,8 @@ static void accept_one(int listener) {
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-static void turn(int listener) {
+static void turn(int listener)
+{
         struct epoll_event events[EVENTS];
         struct connection *c, *gone[EVENTS];
         int i, n, n_gone = 0;
@@ -320,7 +338,8 @@ static void turn(int listener) {
                 hang_up(gone[--n_gone]);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct epoll_event event = { .events = EPOLLIN };
         int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -333,8 +352,8 @@ int main(int argc, char **argv) {
         strcpy(address.sun_path, argv[1]);
         unlink(argv[1]);
         epoll = epoll_create1(EPOLL_CLOEXEC);
-        if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(listener, 4096) < 0 ||
-            epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
+        if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            listen(listener, 4096) < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
                 die("%s: %s", argv[1], strerror(errno));
         for (;;)
                 turn(listener);
