@@ -27,7 +27,7 @@
 
 #include <stdint.h>
 
-#define KDP_MAGIC       0x6b646270u
+#define KDP_MAGIC       0x6b646202u    /* "kdb", version: the daemon hangs up on others */
 #define KDP_FDS_MAX     64            /* descriptors with one request */
 #define KDP_INLINE_MAX  (64 * 1024)   /* larger payloads travel in a memfd */
 #define KDP_PACKET_MAX  (160 * 1024)  /* a request with both structures and an inline payload */
