@@ -89,7 +89,7 @@ static int link_owed(struct reply_slot *slot)
                 r = REPLY_E_PENDING;
         } else {
                 table_add(&replies->by_key, &slot->node, hash);
-                cds_list_add_tail(&slot->owed_link, &replies->owed);
+                cds_list_add(&slot->owed_link, &replies->owed);
         }
         lock_leave(&replies->lock);
         return r;

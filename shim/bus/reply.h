@@ -33,7 +33,7 @@ struct replies { /* in each client */
         pthread_mutex_t lock;
         struct cds_list_head awaited; /* slots of which it is the caller */
         size_t n_awaited;
-        struct cds_list_head owed; /* slots of which it is the callee */
+        struct cds_list_head owed; /* slots of which it is the callee, the newest first */
         struct table by_key;       /* the same, by (caller, serial) */
 };
 
@@ -72,7 +72,10 @@ bool reply_is_expected(struct client *caller, struct client *callee, uint64_t se
 /* reply_end() - end the slot, if there is one; true if there was */
 bool reply_end(struct client *caller, struct client *callee, uint64_t serial);
 
-/* reply_next_owed() - any slot of which @callee is the callee, or NULL; guard's write side */
+/*
+ * reply_next_owed() - the newest slot of which @callee is the callee, or NULL; guard's write side. The
+ * reference tells of the end in that order.
+ */
 struct reply_slot *reply_next_owed(struct client *callee);
 
 /* reply_next_awaited() - the oldest slot of which @caller is the caller, or NULL */
