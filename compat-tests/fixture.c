@@ -125,7 +125,8 @@ void bus_write(const struct bus *bus, const char *name, const char *content)
                 mkdir(path, 0755);
                 *p = '/';
         }
-        if (asprintf(&tmp, "%s.new", path) < 0)
+        /* not in that directory: the bus may be watching it */
+        if (asprintf(&tmp, "%s/.new", bus->dir) < 0)
                 abort();
         f = fopen(tmp, "w");
         ck_assert_ptr_nonnull(f);

@@ -373,7 +373,7 @@ struct wire {
         int client, bus;
         pthread_t thread;
         uint8_t heard[8 << 20];
-        size_t n;
+        _Atomic size_t n; /* of them are whole */
 };
 
 static void *carry(void *arg)
@@ -385,10 +385,14 @@ static void *carry(void *arg)
 
         while (poll(fds, 2, -1) > 0) {
                 if (fds[1].revents) {
-                        n = read(wire->bus, wire->heard + wire->n, sizeof(wire->heard) - wire->n);
-                        if (n <= 0 || write(wire->client, wire->heard + wire->n, n) != n)
+                        uint8_t *at = wire->heard + wire->n;
+
+                        n = read(wire->bus, at, sizeof(wire->heard) - wire->n);
+                        if (n <= 0)
                                 break;
-                        wire->n += n;
+                        wire->n += n; /* before anybody can know of it */
+                        if (write(wire->client, at, n) != n)
+                                break;
                 }
                 if (fds[0].revents) {
                         n = read(wire->client, buf, sizeof(buf));
