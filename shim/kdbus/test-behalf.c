@@ -82,7 +82,8 @@ static int send_open(int fd, const struct kdp_request *rq, const int fds[3])
         return sendmsg(fd, &mh, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-static int open_once(int other)
+/* @accept: microseconds that the server has for accepting, before anything is said */
+static int open_once(int other, useconds_t accept)
 {
         struct kdp_request rq = {.magic = KDP_MAGIC, .op = KDP_OPEN, .serial = 1,
                                  .flags = KDP_NEW_CHANNEL | KDP_BEHALF};
@@ -91,6 +92,7 @@ static int open_once(int other)
 
         if (fd < 0 || file < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) < 0)
                 return -errno;
+        usleep(accept);
         fds[0] = channel[1];
         fds[1] = other;
         fds[2] = file;
@@ -110,7 +112,7 @@ static int open_for(int other)
         int r = -ESTALE;
 
         for (int i = 0; i < 100 && r == -ESTALE; i++)
-                r = open_once(other);
+                r = open_once(other, i * 1000);
         return r;
 }
 
