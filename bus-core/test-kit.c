@@ -6,6 +6,7 @@
 
 #include "bus-core/test-kit.h"
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 
 struct kit_message {
         struct message base;
@@ -132,17 +133,11 @@ int kit_run(const char *name, const struct kit_test *tests, size_t n)
 {
         Suite *suite = suite_create(name);
         TCase *tcase = tcase_create(name);
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, kit_before, kit_after);
         tcase_set_timeout(tcase, 60);
         for (size_t i = 0; i < n; i++)
                 tcase_add_loop_test(tcase, tests[i].test, 0, tests[i].loops ? tests[i].loops : 1);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run_as(suite, CK_NORMAL);
 }

@@ -233,13 +233,13 @@ static char *make_config(const struct bus_options *o)
 
 /* --- the process --- */
 
-static unsigned int count_fds(pid_t pid)
+unsigned int bus_count_fds(const struct bus *bus)
 {
         char path[64];
         unsigned int n = 0;
         DIR *d;
 
-        snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+        snprintf(path, sizeof(path), "/proc/%d/fd", bus->pid);
         d = opendir(path);
         while (d && readdir(d))
                 n++;
@@ -368,7 +368,7 @@ static char *read_address(int fd)
 static unsigned int count_idle_fds(const struct bus *bus)
 {
         struct client *c = client_connect(bus->address);
-        unsigned int n = count_fds(bus->pid) - (c ? 1 : 0);
+        unsigned int n = bus_count_fds(bus) - (c ? 1 : 0);
 
         client_free(c);
         return n;
@@ -451,11 +451,11 @@ static void check_fds(struct bus *bus)
 
         if (bus->options->no_fd_check || bus->options->no_address)
                 return;
-        for (i = 0; i < 200 && count_fds(bus->pid) > bus->n_fds; i++)
+        for (i = 0; i < 200 && bus_count_fds(bus) > bus->n_fds; i++)
                 sleep_ms(i < 50 ? 1 : 10);
-        if (count_fds(bus->pid) > bus->n_fds)
+        if (bus_count_fds(bus) > bus->n_fds)
                 bus_fail(bus, "the bus had %u descriptors before the scenario and has %u after it",
-                         bus->n_fds, count_fds(bus->pid));
+                         bus->n_fds, bus_count_fds(bus));
 }
 
 static void check_log(struct bus *bus)

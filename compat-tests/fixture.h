@@ -54,6 +54,7 @@ void bus_spawn(struct bus *bus);
 void bus_start(struct bus *bus, const struct bus_options *options);
 void bus_stop(struct bus *bus);
 int bus_wait(struct bus *bus);
+unsigned int bus_count_fds(const struct bus *bus); /* open in the daemon, and two */
 void bus_forget(struct bus *bus);
 
 char *bus_expand(const struct bus *bus, const char *text);

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "tools/diff.h"
 #include "tools/latency.h"
 
@@ -156,8 +157,6 @@ int main(void)
 {
         Suite *suite = suite_create("diff");
         TCase *t = tcase_create("diff");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_loop_test(t, differences_are_named_by_kind_and_message, 0, ARRAY_SIZE(rows));
@@ -165,8 +164,5 @@ int main(void)
         tcase_add_test(t, an_entry_is_loaded_with_its_bytes);
         tcase_add_test(t, quantiles_are_right_to_an_eighth);
         tcase_add_test(t, the_rate_keeps_its_sum_however_long_it_gets);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "tools/figure.h"
 
 static const struct {
@@ -106,16 +107,11 @@ int main(void)
 {
         Suite *suite = suite_create("figure");
         TCase *t = tcase_create("figure");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_loop_test(t, numbers_have_few_digits_and_a_unit, 0, ARRAY_SIZE(numbers));
         tcase_add_loop_test(t, times_have_two_units_at_most, 0, ARRAY_SIZE(times));
         tcase_add_loop_test(t, foreign_texts_do_not_steer_the_terminal, 0, ARRAY_SIZE(texts));
         tcase_add_test(t, a_text_never_outgrows_its_buffer);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

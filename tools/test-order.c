@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "tools/order.h"
 
 /* One word per delivery: receiver, sender, number, and '.' if it is no broadcast. Sender a asks for
@@ -85,14 +86,9 @@ int main(void)
 {
         Suite *suite = suite_create("order");
         TCase *t = tcase_create("order");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_loop_test(t, order_is_judged_as_promised, 0, ARRAY_SIZE(rows));
         tcase_add_test(t, the_past_is_bounded);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "tools/pcap.h"
 
 #define BYTES(...) (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ })
@@ -186,16 +187,11 @@ int main(void)
 {
         Suite *suite = suite_create("pcap");
         TCase *t = tcase_create("pcap");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_loop_test(t, each_layout_is_read_or_refused_with_its_reason, 0, ARRAY_SIZE(rows));
         tcase_add_loop_test(t, a_file_cut_anywhere_ends_with_a_reason, 0, ARRAY_SIZE(rows));
         tcase_add_test(t, what_is_written_is_read_back);
         tcase_add_test(t, a_full_disk_is_an_error);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "tools/rates.h"
 
 #define N_ROWS 3
@@ -209,8 +210,6 @@ int main(void)
 {
         Suite *suite = suite_create("rates");
         TCase *t = tcase_create("rates");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_checked_fixture(t, setup, teardown);
@@ -223,8 +222,5 @@ int main(void)
         tcase_add_test(t, lines_are_as_wide_as_asked_and_under_their_heads);
         tcase_add_test(t, a_bus_that_does_not_count_has_dashes);
         tcase_add_test(t, json_can_be_parsed_and_is_bounded);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/wire/bytes.h"
 #include "tools/message.h"
 #include "tools/redact.h"
@@ -113,8 +114,6 @@ int main(void)
 {
         Suite *suite = suite_create("redact");
         TCase *t = tcase_create("redact");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_test(t, patterns_are_interfaces_members_or_all_below_a_prefix);
@@ -122,8 +121,5 @@ int main(void)
                             ARRAY_SIZE(rows));
         tcase_add_test(t, what_the_bus_reads_is_never_blanked);
         tcase_add_test(t, known_secrets_are_kept_if_that_is_wanted);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <check.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/wire/body.h"
 #include "shim/wire/bytes.h"
 #include "tools/message.h"
@@ -173,16 +174,11 @@ int main(void)
 {
         Suite *suite = suite_create("rewrite");
         TCase *t = tcase_create("rewrite");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_loop_test(t, a_message_is_rewritten_as_asked_in_both_byte_orders, 0,
                             2 * ARRAY_SIZE(rows));
         tcase_add_test(t, sender_and_serial_are_replaced_or_dropped);
         tcase_add_test(t, pids_but_our_own_are_blanked);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-run.h"
 #include "tools/switch.h"
 
 #define UNITS "/usr/lib/systemd/system/"
@@ -416,8 +417,6 @@ int main(void)
         const int n = ARRAY_SIZE(befores);
         Suite *suite = suite_create("switch");
         TCase *t = tcase_create("switch");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_add_checked_fixture(t, setup, teardown);
@@ -433,8 +432,5 @@ int main(void)
         tcase_add_test(t, a_directory_for_users_is_made_if_it_is_missing);
         tcase_add_loop_test(t, links_are_followed_below_the_root, 0, ARRAY_SIZE(ways));
         tcase_add_test(t, no_link_of_an_image_leads_out_of_it);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "tools/sandbox.h"
 
 #define LEAVE "\033[?1049l" /* xterm: back to the screen that was there before */
@@ -209,8 +210,6 @@ int main(void)
 {
         Suite *suite = suite_create("top");
         TCase *t = tcase_create("top");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_set_timeout(t, 60);
@@ -220,8 +219,5 @@ int main(void)
         tcase_add_test(t, a_wider_terminal_shows_more);
         tcase_add_test(t, an_interrupt_gives_the_terminal_back);
         tcase_add_test(t, a_bus_that_goes_ends_it_with_a_word);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

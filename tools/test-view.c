@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "tools/sandbox.h"
 #include "tools/view.h"
 
@@ -240,8 +241,6 @@ int main(void)
 {
         Suite *suite = suite_create("view");
         TCase *t = tcase_create("view");
-        SRunner *runner = srunner_create(suite);
-        int n_failed;
 
         suite_add_tcase(suite, t);
         tcase_set_timeout(t, 30);
@@ -251,8 +250,5 @@ int main(void)
         tcase_add_test(t, quotas_of_a_broker_are_limits_with_the_fullest_first);
         tcase_add_loop_test(t, a_bus_of_any_make_tells_who_has_what, 0, ARRAY_SIZE(makes));
         tcase_add_test(t, a_bus_that_has_gone_is_an_error);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

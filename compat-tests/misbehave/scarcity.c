@@ -63,7 +63,7 @@ void few_descriptors(struct bus *bus)
         }
         crowd_start(&crowd, bus);
         sleep_ms(300);
-        allow_descriptors(bus, witness_fds(bus) - 2 + SPARE); /* "." and ".." */
+        allow_descriptors(bus, bus_count_fds(bus) - 2 + SPARE); /* "." and ".." */
         crowd_enter(&crowd, CROWD_BESIDE);
         for (int i = 0; i < SPARE + WAITING; i++) {
                 in[i] = client_new();

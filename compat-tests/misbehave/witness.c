@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,20 +174,5 @@ unsigned int witness_log_lines(const struct bus *bus, const char *text)
         while (fgets(line, sizeof(line), f))
                 n += strstr(line, text) != NULL;
         fclose(f);
-        return n;
-}
-
-unsigned int witness_fds(const struct bus *bus)
-{
-        char path[64];
-        unsigned int n = 0;
-        DIR *d;
-
-        snprintf(path, sizeof(path), "/proc/%d/fd", bus->pid);
-        d = opendir(path);
-        while (d && readdir(d))
-                n++;
-        if (d)
-                closedir(d);
         return n;
 }

@@ -58,5 +58,3 @@ pid_t witness_disconnected(const struct witness *witness, const pid_t *culprits,
 
 /* witness_log_lines() - how many lines of the log have this text */
 unsigned int witness_log_lines(const struct bus *bus, const char *text);
-
-unsigned int witness_fds(const struct bus *bus);

@@ -13,12 +13,14 @@
 #include <sys/stat.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/activate.h"
 #include "shim/bus/environment.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/route.h"
 #include "shim/bus/service-file.h"
+#include "shim/bus/test-hall.h"
 
 #define A "org.example.A"
 #define B "org.example.B"
@@ -77,25 +79,11 @@ static size_t n_closed;
 static uint32_t last_serial; /* of what was heard */
 static char dir[] = "/tmp/test-activate.XXXXXX", text[4096];
 
-static void no_call(struct turn *t, struct client *sender, struct envelope *e)
-{
-}
-
-static void no_drain(struct client *client)
-{
-}
-
 static void count_close(struct client *client)
 {
         n_closed++;
 }
 
-static void no_free(struct client *client)
-{
-        client_deinit(client);
-}
-
-static const struct bus_local local = { .call = no_call };
 static const struct door door = { .drain = no_drain, .close = count_close, .free = no_free };
 
 static void join(struct client *client, pid_t pid)
@@ -1103,11 +1091,5 @@ static Suite *activate_suite(void)
 
 int main(void)
 {
-        SRunner *runner = srunner_create(activate_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(activate_suite());
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/apparmor.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/apparmor.h"
 #include "shim/bus/audit.h"
 
@@ -285,8 +286,6 @@ int main(void)
 {
         Suite *suite = suite_create("apparmor");
         TCase *tcase = tcase_create("apparmor");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, it_is_absent_where_the_kernel_does_not_mediate_dbus);
@@ -302,9 +301,5 @@ int main(void)
         tcase_add_test(tcase, who_has_no_label_and_whose_profile_is_gone_are_refused);
         tcase_add_test(tcase, a_service_that_does_not_run_yet_has_the_label_that_its_file_assumes);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

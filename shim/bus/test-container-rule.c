@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/container-rule.h"
 
 static struct container_rules *rules_of(const char *const *texts, size_t n)
@@ -127,8 +128,6 @@ int main(void)
 {
         Suite *suite = suite_create("container-rule");
         TCase *tcase = tcase_create("container-rule");
-        SRunner *runner;
-        int failed;
 
         tcase_add_loop_test(tcase, a_name_has_the_highest_level_that_a_rule_gives_it, 0,
                             sizeof(levels) / sizeof(*levels));
@@ -138,9 +137,5 @@ int main(void)
                             sizeof(bad) / sizeof(*bad));
         tcase_add_test(tcase, rules_are_told_as_they_were_given);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

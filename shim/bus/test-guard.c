@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/guard.h"
 
 #define N_READERS 3
@@ -171,17 +172,11 @@ int main(void)
 {
         Suite *suite = suite_create("guard");
         TCase *tcase = tcase_create("guard");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(tcase, a_writer_waits_for_those_who_are_in_and_for_nobody_else);
         tcase_add_test(tcase, a_reader_waits_for_writers_that_came_before_it_and_for_nobody_else);
         tcase_add_test(tcase, one_slot_needs_no_queue);
         tcase_set_timeout(tcase, 20);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/creds.h"
 #include "shim/bus/ledger.h"
 
@@ -202,8 +203,6 @@ int main(void)
 {
         Suite *suite = suite_create("ledger");
         TCase *tcase = tcase_create("ledger");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, what_who_has_left_did_stays_with_process_unit_and_user);
@@ -214,9 +213,5 @@ int main(void)
         tcase_add_test(tcase, without_memory_everybody_is_other);
         tcase_add_test(tcase, a_strange_name_of_a_process_becomes_plain);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

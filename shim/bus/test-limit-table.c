@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/creds.h"
 #include "shim/bus/limit-table.h"
 
@@ -154,8 +155,6 @@ int main(void)
 {
         Suite *suite = suite_create("limit-table");
         TCase *tcase = tcase_create("limit-table");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, those_whom_no_override_matches_share_one_set);
@@ -167,9 +166,5 @@ int main(void)
         tcase_add_test(tcase, a_process_is_found_by_what_it_runs);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/match-rule.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -366,8 +367,6 @@ int main(void)
 {
         Suite *suite = suite_create("match-rule");
         TCase *tcase = tcase_create("match-rule");
-        SRunner *runner;
-        int failed;
 
         tcase_add_loop_test(tcase, rules_are_read_as_dbus_daemon_reads_them, 0, N(rules));
         tcase_add_loop_test(tcase, the_canonical_text_is_a_rule_that_is_equal, 0, N(rules));
@@ -383,9 +382,5 @@ int main(void)
         tcase_add_test(tcase, only_rules_that_eavesdrop_accept_what_has_a_receiver);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/match.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -619,8 +620,6 @@ int main(void)
 {
         Suite *suite = suite_create("match");
         TCase *tcase = tcase_create("match");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, each_owner_is_hit_once_however_many_rules_match);
@@ -643,9 +642,5 @@ int main(void)
         tcase_add_test(tcase, a_query_in_the_steady_state_and_a_new_owner_allocate_nothing);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -9,9 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/mediate.h"
 #include "shim/bus/notice.h"
 #include "shim/bus/route.h"
+#include "shim/bus/test-hall.h"
 
 static struct {
         bool refuse;
@@ -62,20 +64,6 @@ static const struct mediator *const both[] = { &absent, &ours };
 
 /* --- a bus and two clients ------------------------------------------------------------------- */
 
-static void no_call(struct turn *turn, struct client *sender, struct envelope *e)
-{
-}
-
-static void no_drain(struct client *client)
-{
-}
-
-static void no_free(struct client *client)
-{
-        client_deinit(client);
-}
-
-static const struct bus_local local = { .call = no_call };
 static const struct door door = { .drain = no_drain, .close = no_drain, .free = no_free };
 
 static struct bus bus;
@@ -278,8 +266,6 @@ int main(void)
 {
         Suite *suite = suite_create("mediate");
         TCase *tcase = tcase_create("mediate");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, a_message_is_asked_about_with_both_ends);
@@ -290,9 +276,5 @@ int main(void)
         tcase_add_test(tcase, eavesdropping_may_be_refused);
         tcase_add_test(tcase, only_modules_that_are_there_are_on);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/name.h"
 
 #define N(array) (sizeof(array) / sizeof((array)[0]))
@@ -353,8 +354,6 @@ int main(void)
 {
         Suite *suite = suite_create("name");
         TCase *tcase = tcase_create("name");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, every_request_in_every_state_ends_as_with_dbus_daemon, 0,
@@ -368,9 +367,5 @@ int main(void)
         tcase_add_test(tcase, a_failed_request_leaves_everything_as_it_was);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

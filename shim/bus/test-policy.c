@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/policy.h"
 
 #define T(s) { s, sizeof(s) - 1 }
@@ -809,8 +810,6 @@ int main(void)
 {
         Suite *suite = suite_create("policy");
         TCase *tcase = tcase_create("policy");
-        SRunner *runner;
-        int failed;
 
         tcase_add_loop_test(tcase, sending_is_judged_by_the_last_rule_that_matches, 0,
                             N(sendings));
@@ -836,9 +835,5 @@ int main(void)
         tcase_add_test(tcase, each_allocation_may_fail);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/poller.h"
 #include "shim/bus/turn.h"
 
@@ -173,8 +174,6 @@ int main(void)
 {
         Suite *suite = suite_create("poller");
         TCase *tcase = tcase_create("poller");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, who_says_little_is_called_between_any_two_who_say_much);
@@ -185,9 +184,5 @@ int main(void)
         tcase_add_test(tcase, where_all_comes_at_once_a_wakeful_poller_is_awake_again);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

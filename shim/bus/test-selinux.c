@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/selinux.h"
 
 #define BUS_CONTEXT "system_u:system_r:system_dbusd_t:s0"
@@ -190,8 +191,6 @@ int main(void)
 {
         Suite *suite = suite_create("selinux");
         TCase *tcase = tcase_create("selinux");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, it_is_absent_where_the_kernel_has_it_not);
@@ -203,9 +202,5 @@ int main(void)
         tcase_add_test(tcase, an_explanation_is_cut_to_its_room);
         tcase_add_test(tcase, a_policy_load_is_an_event);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

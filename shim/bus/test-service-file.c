@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/service-file.h"
 
 #define N(array) ((int)(sizeof(array) / sizeof((array)[0])))
@@ -444,8 +445,6 @@ int main(void)
 {
         Suite *suite = suite_create("service-file");
         TCase *tcase = tcase_create("service-file");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, a_file_names_a_service_or_is_left_out_with_its_line, 0,
@@ -464,9 +463,5 @@ int main(void)
         tcase_add_test(tcase, each_allocation_may_fail);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

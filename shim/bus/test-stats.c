@@ -12,25 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/stats.h"
+#include "shim/bus/test-hall.h"
 #include "shim/wire/writer.h"
 
 /* --- a bus and its clients ------------------------------------------------------------------- */
 
-static void no_call(struct turn *turn, struct client *sender, struct envelope *e)
-{
-}
-
-static void no_drain(struct client *client)
-{
-}
-
-static void no_free(struct client *client)
-{
-        client_deinit(client);
-}
-
-static const struct bus_local local = { .call = no_call };
 static const struct door door = { .drain = no_drain, .close = no_drain, .free = no_free };
 
 static struct bus bus;
@@ -265,8 +253,6 @@ int main(void)
 {
         Suite *suite = suite_create("stats");
         TCase *tcase = tcase_create("stats");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, a_process_has_done_what_its_connections_did_and_those_that_left);
@@ -276,9 +262,5 @@ int main(void)
         tcase_add_test(tcase, two_names_that_begin_alike_for_long_are_one_row);
         tcase_add_test(tcase, what_is_frequent_stays_whatever_a_client_makes_up);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/bus/table.h"
 
 struct number {
@@ -111,8 +112,6 @@ int main(void)
 {
         Suite *suite = suite_create("table");
         TCase *tcase = tcase_create("table");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(tcase, what_was_added_is_found_until_it_is_removed);
         tcase_add_test(tcase, equal_hashes_are_all_visited);
@@ -120,9 +119,5 @@ int main(void)
         tcase_add_test(tcase, the_hash_depends_on_every_byte_and_the_length);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/bus/service-file.h"
 #include "shim/daemon/busconfig.h"
 
@@ -914,8 +915,6 @@ int main(void)
 {
         Suite *suite = suite_create("busconfig");
         TCase *tcase = tcase_create("busconfig");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, what_dbus_daemon_accepts_is_accepted, 0, N(accepted));
@@ -955,9 +954,5 @@ int main(void)
         tcase_add_test(tcase, each_allocation_may_fail);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

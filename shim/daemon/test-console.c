@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/daemon/console.h"
 
 static int booted, n_seats;
@@ -95,17 +96,11 @@ int main(void)
 {
         Suite *suite = suite_create("console");
         TCase *tcase = tcase_create("console");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, whoever_has_a_session_on_a_seat_is_there);
         tcase_add_test(tcase, logind_alone_decides_where_it_runs);
         tcase_add_test(tcase, without_systemd_a_file_by_name_or_number_counts);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/test-fault.h"
+#include "bus-core/util/test-run.h"
 #include "shim/dbus/conn.h"
 #include "shim/dbus/driver.h"
 #include "shim/wire/writer.h"
@@ -292,8 +293,6 @@ int main(void)
 {
         Suite *suite = suite_create("conn");
         TCase *tcase = tcase_create("conn");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_loop_test(tcase, a_call_and_its_reply_allocate_nothing_in_the_steady_state, 0,
@@ -301,9 +300,5 @@ int main(void)
         tcase_add_loop_test(tcase, a_signal_to_many_allocates_nothing_in_the_steady_state, 0, 2);
         suite_add_tcase(suite, tcase);
 
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

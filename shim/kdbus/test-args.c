@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/kdbus/args.h"
 #include "shim/kdbus/item.h"
 
@@ -219,8 +220,6 @@ int main(void)
 {
         Suite *suite = suite_create("args");
         TCase *tcase = tcase_create("args");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(tcase, declared_items_and_flags_are_taken);
         tcase_add_test(tcase, the_last_item_need_not_be_padded);
@@ -233,9 +232,5 @@ int main(void)
         tcase_add_loop_test(tcase, a_well_known_name_has_a_grammar, 0, ARRAY_SIZE(names));
         tcase_add_test(tcase, a_well_known_name_has_at_most_255_bytes);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/kdbus/client/proto.h"
 
 #define USER    12345
@@ -201,8 +202,7 @@ int main(void)
 {
         Suite *suite = suite_create("behalf");
         TCase *tcase = tcase_create("behalf");
-        SRunner *runner;
-        int failed, self;
+        int self;
 
         if (geteuid() != 0) {
                 puts("skipped: only root can become others");
@@ -220,9 +220,5 @@ int main(void)
         tcase_add_test(tcase, nobody_speaks_for_the_dead);
         tcase_add_test(tcase, any_other_descriptor_names_no_process);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

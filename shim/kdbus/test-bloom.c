@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/kdbus/bloom.h"
 
 static const struct bloom_params usual = {.size = 64, .n_hash = 8};
@@ -100,8 +101,6 @@ int main(void)
 {
         Suite *suite = suite_create("bloom");
         TCase *tcase = tcase_create("bloom");
-        SRunner *runner;
-        int failed;
 
         tcase_add_loop_test(tcase, the_hash_is_siphash_2_4, 0, ARRAY_SIZE(sip));
         tcase_add_test(tcase, a_string_sets_as_many_bits_as_there_are_hash_functions_or_fewer);
@@ -110,9 +109,5 @@ int main(void)
         tcase_add_test(tcase, a_later_generation_is_compared_with_the_last_mask);
         tcase_add_loop_test(tcase, parameters_have_limits, 0, ARRAY_SIZE(params));
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/kring.h"
 #include "shim/kdbus/pool.h"
@@ -183,8 +184,6 @@ int main(void)
 {
         Suite *suite = suite_create("kring");
         TCase *tcase = tcase_create("kring");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, it_is_closed_until_opened);
@@ -196,9 +195,5 @@ int main(void)
         tcase_add_test(tcase, the_program_cannot_shrink_it);
         tcase_add_test(tcase, a_byte_is_out_until_it_was_heard);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/kdbus/pool.h"
 
 #define SIZE (64 * 1024)
@@ -154,8 +155,6 @@ int main(void)
 {
         Suite *suite = suite_create("pool");
         TCase *tcase = tcase_create("pool");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, the_first_slice_is_at_the_start);
@@ -167,9 +166,5 @@ int main(void)
         tcase_add_test(tcase, slices_never_overlap);
         tcase_add_test(tcase, nobody_but_the_daemon_can_write);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

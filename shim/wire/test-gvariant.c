@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/wire/body.h"
 #include "shim/wire/gvariant.h"
 #include "shim/wire/test-transcode-kit.h"
@@ -175,8 +176,6 @@ int main(void)
 {
         Suite *suite = suite_create("gvariant");
         TCase *tcase = tcase_create("gvariant");
-        SRunner *runner;
-        int failed;
 
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, the_examples_of_the_specification_hold, 0, ARRAY_SIZE(examples));
@@ -184,9 +183,5 @@ int main(void)
         tcase_add_test(tcase, words_are_as_wide_as_the_whole_needs);
         tcase_add_loop_test(tcase, any_body_comes_back_the_same_from_either_byte_order, 0, 10);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "shim/wire/test-transcode-kit.h"
 #include "shim/wire/transcode.h"
 #include "shim/wire/writer.h"
@@ -194,8 +195,6 @@ int main(void)
 {
         Suite *suite = suite_create("transcode");
         TCase *tcase = tcase_create("transcode");
-        SRunner *runner;
-        int failed;
 
         tcase_add_test(tcase, a_known_message_is_laid_out_as_described);
         tcase_add_loop_test(tcase, both_ways_to_write_the_type_of_the_body_are_read, 0, 4);
@@ -206,9 +205,5 @@ int main(void)
         tcase_add_test(tcase, every_truncation_is_refused);
         tcase_add_test(tcase, a_cookie_beyond_32_bits_cannot_be_told_in_d_bus);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run(suite);
 }

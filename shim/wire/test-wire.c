@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus-core/util/test-run.h"
 #include "shim/wire/test-wire.h"
 
 /* --- bytes by hand ------------------------------------------------------------------------ */
@@ -195,17 +196,11 @@ int wire_run(const char *name, const TTest *const *tests, size_t n)
 {
         Suite *suite = suite_create(name);
         TCase *tcase = tcase_create(name);
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, before, after);
         tcase_set_timeout(tcase, 60);
         for (size_t i = 0; i < n; i++)
                 tcase_add_test(tcase, tests[i]);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return test_run_as(suite, CK_NORMAL);
 }
