@@ -222,9 +222,36 @@ void watch_change(struct watch *watch, uint32_t clear, uint32_t set)
         /* one that waits for nothing leaves the set: there it would be told of a hang-up always */
         op = !watch->events ? EPOLL_CTL_ADD : !ev.events ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
         if (watch->fd >= 0 && ev.events != watch->events &&
-            epoll_ctl(watch->poller->epoll_fd, op, watch->fd, &ev) == 0)
+            (!watch->poller || epoll_ctl(watch->poller->epoll_fd, op, watch->fd, &ev) == 0))
                 watch->events = ev.events;
         pthread_mutex_unlock(&watch->lock);
+}
+
+void watch_leave(struct watch *watch)
+{
+        pthread_mutex_lock(&watch->lock);
+        if (watch->events)
+                epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+        watch->poller = NULL;
+        watch->busy = false;
+        pthread_mutex_unlock(&watch->lock);
+}
+
+int watch_enter(struct watch *watch, struct poller *poller)
+{
+        struct epoll_event ev = { .data.ptr = watch };
+        int r = 0;
+
+        pthread_mutex_lock(&watch->lock);
+        watch->poller = poller;
+        watch->called = poller->calls;
+        ev.events = watch->events;
+        if (ev.events && epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, watch->fd, &ev) < 0) {
+                r = error_origin(-errno);
+                watch->events = 0;
+        }
+        pthread_mutex_unlock(&watch->lock);
+        return r;
 }
 
 void watch_stop(struct watch *watch)
@@ -232,7 +259,7 @@ void watch_stop(struct watch *watch)
         if (watch->fd < 0)
                 return;
         pthread_mutex_lock(&watch->lock);
-        if (watch->events)
+        if (watch->events && watch->poller)
                 epoll_ctl(watch->poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
         watch->fd = -1;
         pthread_mutex_unlock(&watch->lock);
@@ -246,9 +273,8 @@ static void clear_locked(struct timer *timer)
         timer->due = 0;
 }
 
-void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
+static void set_at(struct timer *timer, struct poller *poller, uint64_t due)
 {
-        uint64_t due = now_usec() + usec;
         struct cds_list_head *at;
 
         pthread_mutex_lock(&poller->lock);
@@ -265,11 +291,36 @@ void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
         pthread_mutex_unlock(&poller->lock);
 }
 
+void timer_set(struct timer *timer, struct poller *poller, uint64_t usec)
+{
+        set_at(timer, poller, now_usec() + usec);
+}
+
 void timer_clear(struct timer *timer)
 {
-        if (!timer->poller)
+        if (!timer->poller) {
+                timer->due = 0;
                 return;
+        }
         pthread_mutex_lock(&timer->poller->lock);
         clear_locked(timer);
         pthread_mutex_unlock(&timer->poller->lock);
+}
+
+void timer_leave(struct timer *timer)
+{
+        uint64_t due = timer->due;
+
+        timer_clear(timer);
+        timer->due = due;
+        timer->poller = NULL;
+}
+
+void timer_enter(struct timer *timer, struct poller *poller)
+{
+        uint64_t due = timer->due;
+
+        timer->due = 0;
+        if (due)
+                set_at(timer, poller, due);
 }

@@ -17,6 +17,9 @@
  *                before it sleeps, as long as that pays. Each time that it was in vain it sleeps
  *                through twice as many waits as before, of those that prove short enough; so a bus that is
  *                seldom spoken to just sleeps.
+ * Moving         A watch and its timers may go to another poller: watch_leave() in the thread of the one,
+ *                watch_enter() in the thread of the other. What is changed in between is remembered,
+ *                and epoll is level-triggered: what was ready is told again.
  * Why level      Level-triggered, and EPOLLOUT only while a write is blocked: an edge-triggered
  *                EPOLLOUT would wake us each time a client reads what we wrote to it.
  */
@@ -32,7 +35,7 @@ struct turn;
 
 struct watch {
         int fd; /* borrowed; -1: not watched */
-        struct poller *poller;
+        struct poller *poller; /* NULL: on its way to another; its thread reads it, @lock writes it */
         void (*fn)(struct watch *watch, uint32_t events, struct turn *turn);
         bool busy;       /* there was more than its last turn took; poller's thread */
         uint64_t called; /* when it had its last turn, in calls of poller_wait() */
@@ -49,7 +52,7 @@ struct watch {
 struct timer {
         uint64_t due; /* CLOCK_MONOTONIC, in microseconds; 0: not set */
         void (*fn)(struct timer *timer, struct turn *turn);
-        struct poller *poller;
+        struct poller *poller; /* NULL: none yet, or on its way to another */
         struct cds_list_head link; /* in the poller, earliest first */
 };
 
@@ -102,9 +105,25 @@ void watch_change(struct watch *watch, uint32_t clear, uint32_t set);
  */
 void watch_stop(struct watch *watch);
 
+/*
+ * watch_leave() - its poller forgets it; it may be given to another thread. Poller's thread, and not
+ * from inside the call of any watch's fn.
+ */
+void watch_leave(struct watch *watch);
+
+/*
+ * watch_enter() - from now on @poller calls it, whose thread this is. If that fails (-ENOMEM,
+ * -ENOSPC) nothing is waited for: the watch is to be stopped.
+ */
+int watch_enter(struct watch *watch, struct poller *poller);
+
 /* timer_set() - in @usec from now; replaces an earlier setting */
 void timer_set(struct timer *timer, struct poller *poller, uint64_t usec);
 void timer_clear(struct timer *timer);
+
+/* timer_leave(), timer_enter() - the same for a timer: if it was set, it is due when it was */
+void timer_leave(struct timer *timer);
+void timer_enter(struct timer *timer, struct poller *poller);
 
 /* now_usec() - CLOCK_MONOTONIC in microseconds */
 uint64_t now_usec(void);
