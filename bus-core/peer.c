@@ -21,6 +21,7 @@ void peer_init(struct peer *peer, uint64_t id, struct account *account,
         peer->queued_bytes = 0;
         peer->queued_fds = 0;
         peer->peak_bytes = 0;
+        peer->peak_fds = 0;
         pthread_mutex_init(&peer->data.lock, NULL);
         inbox_init(&peer->data.inbox);
 }
@@ -149,10 +150,9 @@ int peer_charge(struct inbox_entry **out, struct peer *to, struct message *messa
         e->bytes = message->size;
         e->fds = fds;
         before = add_relaxed(&to->queued_bytes, e->bytes);
-        if (before + e->bytes > atomic_load_explicit(&to->peak_bytes, memory_order_relaxed))
-                atomic_store_explicit(&to->peak_bytes, before + e->bytes, memory_order_relaxed);
+        peak_relaxed(&to->peak_bytes, before + e->bytes);
         if (fds)
-                add_relaxed(&to->queued_fds, fds);
+                peak_relaxed(&to->peak_fds, add_relaxed(&to->queued_fds, fds) + fds);
         r = charge_beyond_allowance(e, to, before + e->bytes);
         if (r) {
                 uncount(to, e->bytes, fds);
@@ -223,6 +223,16 @@ void peer_look(struct peer *peer, bool (*fn)(void *data, const struct inbox_entr
                         break;
         }
         lock_leave(&peer->data.lock);
+}
+
+size_t peer_n_waiting(struct peer *peer)
+{
+        size_t n;
+
+        lock_enter(&peer->data.lock);
+        n = peer->data.inbox.n_staged + peer->data.inbox.n_committed;
+        lock_leave(&peer->data.lock);
+        return n;
 }
 
 static void entry_free(struct inbox_entry *e)

@@ -57,6 +57,7 @@ struct peer {
         _Atomic uint64_t queued_bytes;
         _Atomic uint64_t queued_fds;
         _Atomic uint64_t peak_bytes; /* the most that queued_bytes has been, nearly */
+        _Atomic uint64_t peak_fds;
 
         struct { /* any thread may take this, briefly; nothing is taken under it */
                 pthread_mutex_t lock;
@@ -118,6 +119,9 @@ size_t peer_receive(struct peer *peer, struct cds_list_head *out, size_t max);
  * Lock:        takes data.lock; @fn is called under it
  */
 void peer_look(struct peer *peer, bool (*fn)(void *data, const struct inbox_entry *e), void *data);
+
+/* peer_n_waiting() - how many entries peer_receive() has yet to take; takes data.lock */
+size_t peer_n_waiting(struct peer *peer);
 
 /* peer_release() - give back an entry that was taken: its charge, its message, its memory */
 void peer_release(struct peer *peer, struct inbox_entry *entry);

@@ -159,9 +159,12 @@ START_TEST(descriptors_are_charged_from_the_first)
         message_unref(m);
         ck_assert_uint_eq(bob->used[ACCOUNT_FDS], 1);
         ck_assert_uint_eq(b->queued_fds, 1);
+        ck_assert_uint_eq(peer_n_waiting(b), 1);
         ck_assert_int_eq(kit_receive(b), 0);
         ck_assert_uint_eq(bob->used[ACCOUNT_FDS], 0);
         ck_assert_uint_eq(b->queued_fds, 0);
+        ck_assert_uint_eq(b->peak_fds, 1);
+        ck_assert_uint_eq(peer_n_waiting(b), 0);
         teardown();
 }
 END_TEST

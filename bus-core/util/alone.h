@@ -54,6 +54,13 @@ static inline bool move_relaxed(_Atomic uint64_t *at, uint64_t *old, uint64_t n)
         return true;
 }
 
+/* peak_relaxed() - the most that a number has been, now @n; nearly, among several threads */
+static inline void peak_relaxed(_Atomic uint64_t *at, uint64_t n)
+{
+        if (n > atomic_load_explicit(at, memory_order_relaxed))
+                atomic_store_explicit(at, n, memory_order_relaxed);
+}
+
 /*
  * lock_enter(), lock_leave() - for a few lines between which nothing is called that could start a
  * thread
