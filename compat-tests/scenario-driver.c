@@ -168,6 +168,53 @@ static const struct scenario scenarios[] = {
                "a{sv} [ ... UniqueName s $b ... ]",
                "a: GetConnectionStats " STATS " s $b -> a{sv} [ ... MatchRules u 1 ... ]",
                "a: GetConnectionStats " STATS " s com.example.None -> error NameHasNoOwner") },
+        { "GetStats has every key: now, and at the most",
+          TALK("a: GetId -> s *",
+               "b: RequestName su com.example.B 0 -> u 1", "c: RequestName su com.example.B 0 -> u 2",
+               "b: RequestName su com.example.C 0 -> u 1", "b: ReleaseName s com.example.C -> u 1",
+               "b: AddMatch s member='X' ->", "b: AddMatch s member='Y' ->",
+               "c: AddMatch s member='X' ->", "b: RemoveMatch s member='X' ->",
+               "a: GetStats " STATS " -> a{sv} [ Serial u 0 ListMemPoolUsedBytes u * "
+               "ListMemPoolCachedBytes u * ListMemPoolAllocatedBytes u * ActiveConnections u 3 "
+               "IncompleteConnections u 0 MatchRules u 2 PeakMatchRules u 3 "
+               "PeakMatchRulesPerConnection u 2 BusNames u 5 PeakBusNames u 6 "
+               "PeakBusNamesPerConnection u 3 ... ]",
+               "b: GetStats " STATS " -> a{sv} [ Serial u 1 ... ]") },
+        { "a monitor has rules and no name, and is an active connection",
+          TALK("a: GetId -> s *",
+               "b: BecomeMonitor if=" DBUS ".Monitoring asu [ member='X' member='Y' ] 0 ->",
+               "b! monitor",
+               "a: GetStats " STATS " -> a{sv} [ ... ActiveConnections u 2 ... ]",
+               "a: GetStats " STATS " -> a{sv} [ ... MatchRules u 2 PeakMatchRules u 2 * * * "
+               "BusNames u 1 PeakBusNames u 2 ... ]",
+               "a: GetConnectionStats " STATS " s $b -> error NameHasNoOwner",
+               "b! close",
+               "a: GetStats " STATS " -> a{sv} [ ... MatchRules u 0 ... ]") },
+        { "GetConnectionStats has every key: now, and at the most",
+          TALK("b: RequestName su com.example.B 0 -> u 1", "b: RequestName su com.example.C 0 -> u 1",
+               "b: ReleaseName s com.example.C -> u 1",
+               "b: AddMatch s member='X' ->", "b: AddMatch s member='Y' ->",
+               "b: RemoveMatch s member='X' ->",
+               "a: GetConnectionStats " STATS " s $b -> a{sv} [ Serial u 0 MatchRules u 1 "
+               "PeakMatchRules u 2 BusNames u 2 PeakBusNames u 3 UniqueName s $b "
+               "IncomingMessages u 0 IncomingBytes u 0 IncomingFDs u 0 PeakIncomingBytes u * "
+               "PeakIncomingFDs u 0 OutgoingMessages u 0 OutgoingBytes u 0 OutgoingFDs u 0 "
+               "PeakOutgoingBytes u * PeakOutgoingFDs u 0 ... ]",
+               "a: GetConnectionStats " STATS " s $a -> a{sv} [ Serial u 1 ... ]",
+               "a: GetConnectionStats " STATS " s org.freedesktop.DBus -> error InvalidArgs",
+               "a: GetConnectionStats " STATS " s org.example.None -> error NameHasNoOwner",
+               "a? nothing") },
+        { "what waits for a client that does not read is counted, and how much it was",
+          TALK("b: GetId -> s *",
+               "a: call com.example.Do to=b flags=1 s @4000000",
+               "a: call com.example.Do to=b flags=1",
+               "a: call com.example.Do to=b flags=1 fds=1 h 0",
+               "a: GetConnectionStats " STATS " s $b -> a{sv} [ ... OutgoingMessages u 3 "
+               "OutgoingBytes u * OutgoingFDs u 1 PeakOutgoingBytes u * PeakOutgoingFDs u 1 ... ]",
+               "b? call Do s *", "b? call Do", "b? call Do h *",
+               "a: GetConnectionStats " STATS " s $b -> a{sv} [ ... OutgoingMessages u 0 "
+               "OutgoingBytes u 0 OutgoingFDs u 0 PeakOutgoingBytes u * PeakOutgoingFDs u 1 ... ]",
+               "a: GetConnectionStats " STATS " s $a -> a{sv} [ ... PeakIncomingFDs u 1 ... ]") },
         { "GetAllMatchRules lists the rules of each peer",
           TALK("b: AddMatch s type='signal',member='X' ->",
                "a: GetAllMatchRules " STATS " -> a{sas} [ ... $b [ type='signal',member='X' ] ... "

@@ -445,6 +445,26 @@ int client_hello_check(struct turn *turn, struct client *client, char *why, size
         return OUTCOME_LIMITS_EXCEEDED;
 }
 
+size_t bus_n_names(const struct bus *bus)
+{
+        return bus->names.ownerships.n + bus->n_completed - bus->n_monitors;
+}
+
+void bus_note_names(struct bus *bus, struct client *client)
+{
+        client->peak_names = MAX(client->peak_names, client->names.n + 1);
+        bus->peak_names_per_client = MAX(bus->peak_names_per_client, client->peak_names);
+        bus->peak_names = MAX(bus->peak_names, bus_n_names(bus));
+}
+
+void bus_note_rules(struct bus *bus, struct client *client)
+{
+        bus->n_rules++;
+        client->peak_rules = MAX(client->peak_rules, client->rules.n);
+        bus->peak_rules = MAX(bus->peak_rules, bus->n_rules);
+        bus->peak_rules_per_client = MAX(bus->peak_rules_per_client, client->peak_rules);
+}
+
 int client_hello(struct turn *turn, struct client *client)
 {
         struct bus *bus = turn->bus;
@@ -465,6 +485,7 @@ int client_hello(struct turn *turn, struct client *client)
         client->state = CLIENT_ACTIVE;
         client->user->n_completed++;
         bus->n_completed++;
+        bus_note_names(bus, client);
         bus_forget_client(bus);
         pressure_note(bus, NULL, LIMIT_INDEX(max_completed_connections),
                       bus->limits.max_completed_connections, bus->n_completed - 1,
@@ -507,10 +528,10 @@ void bus_announce(struct turn *turn, const struct name_change *change)
         activation_succeeded(turn, change->name, new_owner);
 }
 
-static void forget_rules(struct bus *bus, struct client *client)
+static void forget_rules(struct bus *bus, struct match_index *rules, struct client *client)
 {
         bus->n_rules -= client->rules.n;
-        match_owner_clear(&bus->rules, &client->rules);
+        match_owner_clear(rules, &client->rules);
 }
 
 static void lose_names(struct turn *turn, struct client *client)
@@ -562,7 +583,7 @@ static void leave(struct turn *turn, struct client *client)
         struct bus *bus = turn->bus;
 
         lose_names(turn, client);
-        forget_rules(bus, client);
+        forget_rules(bus, &bus->rules, client);
         HASH_DEL(bus->clients, client);
         client->user->n_completed--;
         bus->n_completed--;
@@ -576,7 +597,7 @@ void client_monitor(struct turn *turn, struct client *client)
         lose_names(turn, client);
         notice_name(turn, client, "NameLost", client->name);
         notice_owner_changed(turn, client->name, client->name, "");
-        forget_rules(bus, client);
+        forget_rules(bus, &bus->rules, client);
         activation_forget(client);
         lose_replies(turn, client);
         client->state = CLIENT_MONITOR;
@@ -595,7 +616,7 @@ void client_disconnect(struct turn *turn, struct client *client)
         if (was == CLIENT_NEW) {
                 bus_forget_client(bus);
         } else if (was == CLIENT_MONITOR) {
-                match_owner_clear(&bus->monitors, &client->rules);
+                forget_rules(bus, &bus->monitors, client);
                 HASH_DEL(bus->clients, client);
                 client->user->n_completed--;
                 bus->n_completed--;

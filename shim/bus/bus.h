@@ -123,6 +123,7 @@ struct bus {
         const struct bus_keeper *keeper;
         _Atomic uint64_t next_id; /* of peers; from 0, so that the first client is ":1.0" */
         _Atomic uint32_t next_serial; /* of the bus's own messages */
+        _Atomic uint64_t n_stats, n_connection_stats; /* answers of Debug.Stats */
 
         uint64_t started;    /* CLOCK_MONOTONIC, microseconds */
         char id[33];         /* GetId(): 32 hex digits */
@@ -174,6 +175,13 @@ void bus_forget_client(struct bus *bus);
 /* bus_find() - the client that has a bus name now: unique or well-known; NULL for nobody */
 struct client *bus_find(const struct bus *bus, const char *name, size_t n);
 struct client *bus_find_id(const struct bus *bus, uint64_t id);
+
+/* bus_n_names() - unique names, and who owns or waits for a well-known one; the guard is held */
+size_t bus_n_names(const struct bus *bus);
+
+/* bus_note_names(), bus_note_rules() - @client has one more; the guard's write side */
+void bus_note_names(struct bus *bus, struct client *client);
+void bus_note_rules(struct bus *bus, struct client *client);
 
 /* bus_is_privileged() - may this client do what only the bus's own user and root may? */
 bool bus_is_privileged(const struct bus *bus, const struct client *client);

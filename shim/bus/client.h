@@ -85,7 +85,8 @@ struct client {
         struct limits limits;        /* the values; read without the guard by limit_get() */
         bool at_console;            /* if the policy asks for it */
         struct name_owner names;
-        size_t peak_names;
+        size_t peak_names;          /* the unique name is one of them */
+        size_t peak_rules;
         struct match_owner rules; /* of AddMatch; of BecomeMonitor for a monitor */
         UT_hash_handle hh;        /* by peer.id, in bus->clients */
         bool oom;
@@ -106,7 +107,10 @@ struct client {
 
         struct { /* what has come of messages that are not complete; owner's thread */
                 _Atomic uint64_t bytes, fds;
+                _Atomic uint64_t peak_bytes, peak_fds; /* of whole ones, too, until handled */
         } partial;
+
+        _Atomic size_t unsent; /* taken from the inbox, but the socket is full; who drains */
 
         struct counts count;
         struct ledger_entry *ledger[LEDGER_N]; /* the bus's guard */

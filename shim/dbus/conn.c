@@ -97,6 +97,7 @@ static const char *keep_fds(struct conn *conn, const int *fds, size_t n, struct 
         memcpy(more + conn->in.n_fds, fds, n * sizeof(int));
         conn->in.fds = more;
         conn->in.n_fds += n;
+        peak_relaxed(&conn->client.partial.peak_fds, conn->in.n_fds);
         if (conn->in.n_fds > limit_get(&limits->max_message_unix_fds) + MAX_FDS) {
                 conn->limit = LIMIT_INDEX(max_message_unix_fds);
                 return "descriptors pile up that no message claims";
@@ -393,6 +394,7 @@ static ssize_t read_large(struct conn *conn, struct turn *turn, const char **rea
                 return n;
         over = (size_t)n > iov[0].iov_len ? n - iov[0].iov_len : 0;
         conn->in.have += n - over;
+        peak_relaxed(&conn->client.partial.peak_bytes, conn->in.have + over);
         if (conn->in.have < e->size)
                 return n;
         if (!conn_take_large(conn, turn, reason))
@@ -411,6 +413,7 @@ static ssize_t read_small(struct conn *conn, struct turn *turn, const char **rea
         n = receive(conn, turn, &iov, 1, reason);
         if (n <= 0 || *reason)
                 return n;
+        peak_relaxed(&conn->client.partial.peak_bytes, conn->in.n + n);
         *reason = take(conn, turn, turn->buffer, conn->in.n + n);
         return n;
 }
@@ -630,6 +633,16 @@ static void read_again(struct conn *conn)
                 watch_change(&conn->watch, 0, EPOLLIN);
 }
 
+static void count_unsent(struct conn *conn)
+{
+        struct inbox_entry *entry;
+        size_t n = 0;
+
+        cds_list_for_each_entry(entry, &conn->out.entries, link)
+                n++;
+        atomic_store_explicit(&conn->client.unsent, n, memory_order_relaxed);
+}
+
 static void conn_drain(struct client *client)
 {
         struct conn *conn = conn_of(client);
@@ -641,6 +654,7 @@ static void conn_drain(struct client *client)
                     !peer_receive(&client->peer, &conn->out.entries, TAKE_MAX)) {
                         if (atomic_load_explicit(&client->stuck, memory_order_relaxed))
                                 atomic_store(&client->stuck, false);
+                        atomic_store_explicit(&client->unsent, 0, memory_order_relaxed);
                         break;
                 }
                 if (conn->out.broken) {
@@ -650,6 +664,7 @@ static void conn_drain(struct client *client)
                 batch_fill(&batch, conn);
                 n = batch_send(&batch, conn->fd);
                 if (n == -EAGAIN) {
+                        count_unsent(conn);
                         atomic_store(&conn->out.full, true); /* before the event that ends it */
                         watch_change(&conn->watch, 0, EPOLLOUT);
                         break;

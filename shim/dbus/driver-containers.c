@@ -355,7 +355,7 @@ static void get_connection_instance(struct call *call)
         struct client *client;
         struct writer w;
 
-        client = driver_target(call, &name);
+        client = driver_target(call, &name, "container");
         if (!client && strcmp(name, BUS_NAME) != 0)
                 return;
         if (!client || !client->container) {

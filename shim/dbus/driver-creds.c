@@ -13,26 +13,26 @@
  * The credentials behind the name argument: a client's, or the bus's own and *@client NULL. NULL:
  * the error is sent.
  */
-static const struct creds *target(struct call *call, struct client **client)
+static const struct creds *target(struct call *call, struct client **client, const char *what)
 {
         const char *name;
 
-        *client = driver_target(call, &name);
+        *client = driver_target(call, &name, what);
         if (*client)
                 return (*client)->creds;
         return strcmp(name, BUS_NAME) == 0 ? call->bus->creds : NULL;
 }
 
-static const struct creds *target_creds(struct call *call)
+static const struct creds *target_creds(struct call *call, const char *what)
 {
         struct client *client;
 
-        return target(call, &client);
+        return target(call, &client, what);
 }
 
 void driver_get_connection_unix_user(struct call *call)
 {
-        const struct creds *creds = target_creds(call);
+        const struct creds *creds = target_creds(call, "UID");
 
         if (!creds)
                 return;
@@ -44,7 +44,7 @@ void driver_get_connection_unix_user(struct call *call)
 
 void driver_get_connection_unix_process_id(struct call *call)
 {
-        const struct creds *creds = target_creds(call);
+        const struct creds *creds = target_creds(call, "PID");
 
         if (!creds)
                 return;
@@ -100,7 +100,7 @@ static void add_container(struct writer *w, const struct container *c)
 void driver_get_connection_credentials(struct call *call)
 {
         struct client *client;
-        const struct creds *creds = target(call, &client);
+        const struct creds *creds = target(call, &client, "credentials");
         struct fdset *fds;
         struct writer w;
 
@@ -136,7 +136,7 @@ void driver_get_connection_credentials(struct call *call)
 
 void driver_get_adt_audit_session_data(struct call *call)
 {
-        if (target_creds(call))
+        if (target_creds(call, "audit session data"))
                 driver_error(call, OUTCOME_AUDIT_DATA_UNKNOWN,
                              "Could not determine audit session data for the name");
 }
@@ -145,7 +145,7 @@ void driver_get_adt_audit_session_data(struct call *call)
 void driver_get_connection_selinux_security_context(struct call *call)
 {
         const char *own = mediation_label(call->bus->mediation, "SELinux");
-        const struct creds *creds = target_creds(call);
+        const struct creds *creds = target_creds(call, "security context");
         const char *label;
         struct writer w;
 

@@ -66,12 +66,10 @@ void driver_add_match(struct call *call)
                 driver_error(call, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;
         }
-        bus->n_rules++;
+        bus_note_rules(bus, sender);
         pressure_note(bus, sender, LIMIT_INDEX(max_match_rules_per_connection),
                       sender->limits.max_match_rules_per_connection, sender->rules.n - 1,
                       sender->rules.n);
-        bus->peak_rules = MAX(bus->peak_rules, bus->n_rules);
-        bus->peak_rules_per_client = MAX(bus->peak_rules_per_client, sender->rules.n);
         driver_reply_empty(call);
 }
 

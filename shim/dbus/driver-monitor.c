@@ -104,6 +104,7 @@ static void become_monitor(struct call *call)
                                        "it cannot monitor: not enough memory");
                         break;
                 }
+                bus_note_rules(call->bus, sender);
         }
         free_rules(rules);
 }

@@ -112,11 +112,9 @@ static bool has_room(struct call *call, const char *text, size_t n)
 
 static void count_names(struct bus *bus, struct client *client)
 {
-        client->peak_names = MAX(client->peak_names, client->names.n + 1);
-        bus->peak_names_per_client = MAX(bus->peak_names_per_client, client->peak_names);
+        bus_note_names(bus, client);
         pressure_note(bus, client, LIMIT_INDEX(max_names_per_connection),
                       client->limits.max_names_per_connection, client->names.n, client->names.n + 1);
-        bus->peak_names = MAX(bus->peak_names, bus->names.ownerships.n + bus->n_completed);
 }
 
 void driver_request_name(struct call *call)
@@ -178,7 +176,7 @@ void driver_get_name_owner(struct call *call)
         struct client *owner;
         const char *name;
 
-        owner = driver_target(call, &name);
+        owner = driver_target(call, &name, "owner");
         if (owner)
                 driver_reply_string(call, owner->name);
         else if (strcmp(name, BUS_NAME) == 0)
@@ -193,7 +191,7 @@ void driver_list_queued_owners(struct call *call)
         struct writer w;
         const char *name;
 
-        owner = driver_target(call, &name);
+        owner = driver_target(call, &name, "owners");
         if (!owner && strcmp(name, BUS_NAME) != 0)
                 return;
         driver_reply(&w, call, "as");

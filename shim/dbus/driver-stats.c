@@ -9,7 +9,9 @@
 
 #include <malloc.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "bus-core/util/alone.h"
 #include "shim/bus/activate.h"
 #include "shim/bus/log.h"
 #include "shim/bus/poller.h"
@@ -238,7 +240,7 @@ static void get_stats(struct call *call)
 
         driver_reply(&w, call, "a{sv}");
         writer_open(&w, 'a', NULL);
-        writer_dict_u32(&w, "Serial", atomic_load(&call->bus->next_serial));
+        writer_dict_u32(&w, "Serial", add_relaxed(&call->bus->n_stats, 1));
         writer_dict_u32(&w, "ListMemPoolUsedBytes", m.uordblks);
         writer_dict_u32(&w, "ListMemPoolCachedBytes", m.fordblks);
         writer_dict_u32(&w, "ListMemPoolAllocatedBytes", m.arena);
@@ -247,12 +249,29 @@ static void get_stats(struct call *call)
         writer_dict_u32(&w, "MatchRules", bus->n_rules);
         writer_dict_u32(&w, "PeakMatchRules", bus->peak_rules);
         writer_dict_u32(&w, "PeakMatchRulesPerConnection", bus->peak_rules_per_client);
-        writer_dict_u32(&w, "BusNames", bus->names.ownerships.n + bus->n_completed);
+        writer_dict_u32(&w, "BusNames", bus_n_names(bus));
         writer_dict_u32(&w, "PeakBusNames", bus->peak_names);
         writer_dict_u32(&w, "PeakBusNamesPerConnection", bus->peak_names_per_client);
         write_own(&w, call);
         writer_close(&w);
         driver_send(&w, call);
+}
+
+/* Messages are handled as they come: what comes in and waits is what is not complete. */
+static void write_traffic(struct writer *w, struct client *client)
+{
+        size_t waiting = client->unsent + peer_n_waiting(&client->peer);
+
+        writer_dict_u32(w, "IncomingMessages", client->partial.bytes > 0);
+        writer_dict_u32(w, "IncomingBytes", client->partial.bytes);
+        writer_dict_u32(w, "IncomingFDs", client->partial.fds);
+        writer_dict_u32(w, "PeakIncomingBytes", client->partial.peak_bytes);
+        writer_dict_u32(w, "PeakIncomingFDs", client->partial.peak_fds);
+        writer_dict_u32(w, "OutgoingMessages", waiting);
+        writer_dict_u32(w, "OutgoingBytes", client->peer.queued_bytes);
+        writer_dict_u32(w, "OutgoingFDs", client->peer.queued_fds);
+        writer_dict_u32(w, "PeakOutgoingBytes", client->peer.peak_bytes);
+        writer_dict_u32(w, "PeakOutgoingFDs", client->peer.peak_fds);
 }
 
 static void get_connection_stats(struct call *call)
@@ -261,25 +280,22 @@ static void get_connection_stats(struct call *call)
         struct writer w;
         const char *name;
 
-        client = driver_target(call, &name);
+        client = driver_target(call, &name, "statistics");
         if (!client) {
-                if (name[0] == 'o')
-                        driver_error(call, OUTCOME_NAME_HAS_NO_OWNER,
+                if (strcmp(name, BUS_NAME) == 0)
+                        driver_error(call, OUTCOME_INVALID_ARGS,
                                      "The bus itself has no connection statistics");
                 return;
         }
         driver_reply(&w, call, "a{sv}");
         writer_open(&w, 'a', NULL);
+        writer_dict_u32(&w, "Serial", add_relaxed(&call->bus->n_connection_stats, 1));
         writer_dict_u32(&w, "MatchRules", client->rules.n);
-        writer_dict_u32(&w, "PeakMatchRules", client->rules.n);
+        writer_dict_u32(&w, "PeakMatchRules", client->peak_rules);
         writer_dict_u32(&w, "BusNames", client->names.n + 1);
         writer_dict_u32(&w, "PeakBusNames", client->peak_names);
         writer_dict_string(&w, "UniqueName", client->name);
-        writer_dict_u32(&w, "IncomingMessages", counts_get(&client->count, COUNT_MESSAGES_IN));
-        writer_dict_u32(&w, "IncomingBytes", counts_get(&client->count, COUNT_BYTES_IN));
-        writer_dict_u32(&w, "OutgoingMessages", counts_get(&client->count, COUNT_MESSAGES_OUT));
-        writer_dict_u32(&w, "OutgoingBytes", client->peer.queued_bytes);
-        writer_dict_u32(&w, "OutgoingFDs", client->peer.queued_fds);
+        write_traffic(&w, client);
         write_own_connection(&w, client);
         writer_close(&w);
         driver_send(&w, call);

@@ -103,7 +103,7 @@ enum container_level driver_level(const struct call *call, const char *name, siz
         return container_level(call->sender, name, n, bus_find(call->bus, name, n));
 }
 
-struct client *driver_target(struct call *call, const char **name)
+struct client *driver_target(struct call *call, const char **name, const char *what)
 {
         struct client *client;
         size_t n;
@@ -114,7 +114,7 @@ struct client *driver_target(struct call *call, const char **name)
                 client = NULL;
         if (!client && strcmp(*name, BUS_NAME) != 0)
                 driver_error(call, OUTCOME_NAME_HAS_NO_OWNER,
-                             "Could not get owner of name '%s': no such name", *name);
+                             "Could not get %s of name '%s': no such name", what, *name);
         return client;
 }
 

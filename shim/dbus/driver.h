@@ -121,8 +121,12 @@ void driver_error(struct call *call, enum outcome outcome, const char *format, .
 const char *driver_string(struct call *call, size_t *n);
 uint32_t driver_u32(struct call *call);
 
-/* driver_target() - the client that a name argument means; NULL, and the error is sent */
-struct client *driver_target(struct call *call, const char **name);
+/*
+ * driver_target() - the client that a name argument means; NULL, and the error is sent, unless it
+ * is the bus itself
+ * @what:       that is asked about the name, for the error: "owner"
+ */
+struct client *driver_target(struct call *call, const char **name, const char *what);
 
 /*
  * driver_level() - what the caller may do with a name: all, unless it is in a container that is
