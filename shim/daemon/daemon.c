@@ -260,6 +260,7 @@ static void stop_workers(struct daemon *d)
         for (unsigned int i = 1; i < d->n_workers; i++)
                 worker_stop(&d->workers[i]);
         timer_clear(&d->expire);
+        service_log_by(NULL);
         spawner_deinit(&d->spawner);
         watch_stop(&d->signals);
         closep(&d->signal_fd);
@@ -371,6 +372,7 @@ int daemon_serve(struct daemon *d)
         r = start_workers(d);
         if (r)
                 return error_fold(r);
+        service_log_by(&d->workers[0].poller);
         spawner_init(&d->spawner, &d->workers[0].poller, service_logs_to_syslog());
         r = activator_new(&d->bus.activator, &d->bus, &d->workers[0].poller);
         if (!r) {

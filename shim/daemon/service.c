@@ -22,9 +22,11 @@
 #include "bus-core/core.h"
 #include "shim/bus/log.h"
 #include "shim/bus/poller.h"
+#include "shim/daemon/outlet.h"
 #include "shim/daemon/service.h"
 
 #define FDS_WANTED 65536
+#define LOG_AGAIN_USEC 1000000 /* until a log that took no more is tried again */
 
 static struct rlimit fds_before;
 static bool fds_raised;
@@ -176,35 +178,61 @@ int service_change_user(const char *user, char *why, size_t size)
         return 0;
 }
 
-static bool log_to_stderr, log_to_syslog;
+static struct {
+        bool to_stderr, to_syslog;
+        char prefix[64];
+        struct outlet errors, syslog;
+        struct poller *_Atomic poller;
+        struct timer again;
+} target;
+
+static void log_again(struct timer *timer, struct turn *turn)
+{
+        bool waits = target.to_syslog && outlet_retry(&target.syslog);
+
+        waits |= target.to_stderr && outlet_retry(&target.errors);
+        if (waits)
+                timer_set(timer, timer->poller, LOG_AGAIN_USEC);
+}
 
 static void sink(int priority, const char *line)
 {
-        if (log_to_syslog)
-                syslog(priority, "%s", line);
-        if (log_to_stderr)
-                fprintf(stderr, "lambus-daemon[%d]: %s\n", (int)getpid(), line);
+        struct poller *poller = target.poller;
+        bool waits = target.to_syslog && outlet_put(&target.syslog, priority, line);
+
+        waits |= target.to_stderr && outlet_put(&target.errors, priority, line);
+        if (waits && poller)
+                timer_set(&target.again, poller, LOG_AGAIN_USEC);
 }
 
 void service_log(enum options_log log, const char *type)
 {
-        char prefix[64];
+        char *prefix = target.prefix;
+        const size_t size = sizeof(target.prefix);
 
-        log_to_syslog = log == OPTIONS_LOG_BOTH || log == OPTIONS_LOG_SYSLOG;
-        log_to_stderr = log != OPTIONS_LOG_SYSLOG;
-        if (log_to_syslog)
-                openlog("lambus-daemon", LOG_PID, LOG_DAEMON);
+        target.to_syslog = log == OPTIONS_LOG_BOTH || log == OPTIONS_LOG_SYSLOG;
+        target.to_stderr = log != OPTIONS_LOG_SYSLOG;
+        target.syslog = OUTLET_SYSLOG("lambus-daemon", prefix, _PATH_LOG);
+        target.errors = OUTLET_FD("lambus-daemon", prefix, STDERR_FILENO);
+        target.again.fn = log_again;
         if (type && strcmp(type, "system") == 0)
-                snprintf(prefix, sizeof(prefix), "[system] ");
+                snprintf(prefix, size, "[system] ");
         else
-                snprintf(prefix, sizeof(prefix), "[%s uid=%u pid=%d] ", type ? type : "bus",
+                snprintf(prefix, size, "[%s uid=%u pid=%d] ", type ? type : "bus",
                          (unsigned)getuid(), (int)getpid());
         log_set_sink(sink, prefix);
 }
 
+void service_log_by(struct poller *poller)
+{
+        if (!poller)
+                timer_clear(&target.again);
+        target.poller = poller;
+}
+
 bool service_logs_to_syslog(void)
 {
-        return log_to_syslog;
+        return target.to_syslog;
 }
 
 void service_notify(const char *state)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "shim/bus/poller.h"
 #include "shim/daemon/options.h"
 
 /* service_std_fds() - descriptors 0 to 2 are open, 0 reads nothing, the rest closes on exec */
@@ -42,6 +43,9 @@ int service_change_user(const char *user, char *why, size_t size);
 
 /* service_log() - where log lines go from now on */
 void service_log(enum options_log log, const char *type);
+
+/* service_log_by() - who sees to it that the log goes on when it is taken again; NULL: nobody */
+void service_log_by(struct poller *poller);
 
 /* service_logs_to_syslog() - then the output of services goes to the journal */
 bool service_logs_to_syslog(void);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * Log: a bus does not wait for whoever should read what it writes. Ours alone: the reference stands
+ * still until somebody does.
+ */
+
+#define _GNU_SOURCE
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compat-tests/client.h"
+#include "compat-tests/scenario.h"
+
+#define REFUSALS 400 /* each of another client, and so each with its line */
+#define PIPE     4096
+
+static const struct bus_options options = {
+        .policy = "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/>"
+                  "<deny own=\"com.example.Denied\"/>",
+};
+
+/* The bus's standard error is a pipe with little room; the end to read it at. */
+static int start_at_pipe(struct bus *bus)
+{
+        char *path;
+        int fd;
+
+        bus_prepare(bus, &options);
+        path = bus_path(bus, "log");
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_ge(fcntl(fd, F_SETPIPE_SZ, PIPE), PIPE);
+        bus_spawn(bus);
+        free(path);
+        return fd;
+}
+
+/* An ordinary file for the fixture to look at, and no more of the pipe. */
+static void stop_at_pipe(struct bus *bus, int fd, const char *text)
+{
+        char *path = bus_path(bus, "log");
+
+        unlink(path);
+        bus_write(bus, "log", text);
+        bus_stop(bus);
+        close(fd);
+        free(path);
+}
+
+static void be_refused(struct bus *bus)
+{
+        struct client *c = client_connect(bus->address);
+        struct message *m;
+
+        m = c ? client_call(c, "RequestName su com.example.Denied 0") : NULL;
+        ck_assert_msg(m, "no answer: the bus stands still");
+        ck_assert_int_eq(m->type, TYPE_ERROR);
+        message_free(m);
+        client_free(c);
+}
+
+/* All that comes until @last is in it. */
+static void read_until(int fd, char *text, size_t size, const char *last)
+{
+        size_t n = 0;
+        ssize_t l;
+
+        for (int i = 0; i < client_timeout(); i++) {
+                while (n < size - 1 && (l = read(fd, text + n, size - 1 - n)) > 0)
+                        n += l;
+                text[n] = 0;
+                if (strstr(text, last))
+                        return;
+                sleep_ms(1);
+        }
+        ck_abort_msg("the log ends without \"%s\": %s", last, text);
+}
+
+static void nobody_reads(void)
+{
+        char text[2 * REFUSALS * 300], *line, *rest = text;
+        unsigned int written = 0, lost = 0;
+        struct bus bus;
+        int fd;
+
+        fd = start_at_pipe(&bus);
+        for (int i = 0; i < REFUSALS; i++)
+                be_refused(&bus);
+        read_until(fd, text, sizeof(text), " lines lost: they were not taken\n");
+        be_refused(&bus);
+        read_until(fd, text + strlen(text), sizeof(text) - strlen(text), "\n");
+        stop_at_pipe(&bus, fd, text);
+        while ((line = strsep(&rest, "\n")) && *line) {
+                const char *said = strstr(line, "lines lost");
+
+                ck_assert_msg(!strncmp(line, "lambus-daemon[", 14), "not a line: %s", line);
+                if (said)
+                        ck_assert_int_eq(sscanf(strrchr(line, ']') + 1, "%u", &lost), 1);
+                else
+                        written += !!strstr(line, "com.example.Denied");
+                ck_assert(!lost || !said || written < REFUSALS);
+        }
+        ck_assert_uint_gt(written, 1);
+        ck_assert_uint_eq(written + lost, REFUSALS + 1);
+}
+
+static const struct scenario scenarios[] = {
+        { "nobody reads the log: the bus goes on, and says later how much was lost",
+          .run_alone = nobody_reads },
+};
+
+int main(void)
+{
+        return scenarios_run("log", scenarios, sizeof(scenarios) / sizeof(*scenarios));
+}
