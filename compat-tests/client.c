@@ -330,7 +330,7 @@ static int send_with_fds(struct client *c, const uint8_t *bytes, size_t n, int n
         struct iovec iov = { (void *)bytes, n };
         struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
                              .msg_controllen = CMSG_SPACE(sizeof(int) * n_fds) };
-        int fds[253], i;
+        int fds[253] = {}, i;
         ssize_t l;
 
         for (i = 0; i < n_fds; i++)

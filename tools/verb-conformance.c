@@ -236,7 +236,8 @@ static int run_all(struct conformance *c)
 
         n = scandir(c->programs, &entries, is_scenario, alphasort);
         if (n <= 0)
-                return verb_fail("%s: %s (--programs=DIR says where they are)", c->programs,
+                return verb_fail("%s: %s (Debian's package lambus-conformance has them; "
+                                 "--programs=DIR says where they are)", c->programs,
                                  n < 0 ? strerror(errno) : "no scenario programs there");
         if (!mkdtemp(dir))
                 return verb_fail("%s: %s", dir, strerror(errno));
