@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "compat-tests/client.h"
-#include "compat-tests/misbehave/crowd.h"
+#include "compat-tests/misbehave/misbehave.h"
 #include "compat-tests/misbehave/shot.h"
 
 #define I           "com.example.Crowd"
@@ -206,7 +206,7 @@ static void (*const parts[CROWD_N])(struct crowd_state *, const char *) = {
         [CROWD_SUBSCRIBER] = be_subscriber,
 };
 
-void crowd_start(struct crowd *crowd, const struct bus *bus)
+void crowd_start(struct crowd *crowd, const struct bus *bus, uid_t uid)
 {
         struct crowd_state *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
                                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -218,6 +218,7 @@ void crowd_start(struct crowd *crowd, const struct bus *bus)
                 ck_assert_int_ge(crowd->pid[i], 0);
                 if (!crowd->pid[i]) {
                         prctl(PR_SET_PDEATHSIG, SIGKILL);
+                        become(uid);
                         parts[i](s, bus->address);
                         _exit(0);
                 }

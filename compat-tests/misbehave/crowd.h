@@ -42,7 +42,8 @@ struct latency { /* of pings in one phase, in microseconds */
         double p50, p99, max;
 };
 
-void crowd_start(struct crowd *crowd, const struct bus *bus);
+/* crowd_start() - they are the user's; SAME_USER: as the test */
+void crowd_start(struct crowd *crowd, const struct bus *bus, uid_t uid);
 void crowd_enter(struct crowd *crowd, enum crowd_phase phase);
 void crowd_stop(struct crowd *crowd, const struct bus *bus);
 void crowd_free(struct crowd *crowd);

@@ -209,9 +209,9 @@ void malformed(struct bus *bus)
         read_inputs("body");
         n_done = mmap(NULL, sizeof(*n_done), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         ck_assert_ptr_ne(n_done, MAP_FAILED);
-        crowd_start(&crowd, bus);
+        crowd_start(&crowd, bus, SAME_USER);
         sleep_ms(500);
-        pid = run_child(send_malformed, bus->address);
+        pid = run_child(send_malformed, bus->address, SAME_USER);
         crowd_enter(&crowd, CROWD_BESIDE);
         sleep_ms(length * 1000);
         n = atomic_load(n_done);

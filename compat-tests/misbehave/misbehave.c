@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <getopt.h>
+#include <grp.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -53,7 +54,16 @@ static void be_nice(void)
         setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + (text ? atoi(text) : NICE));
 }
 
-pid_t run_child(void (*run)(const char *address), const char *address)
+void become(uid_t uid)
+{
+        if (uid == SAME_USER)
+                return;
+        if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
+                _exit(1);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* forgotten with the user */
+}
+
+pid_t run_child(void (*run)(const char *address), const char *address, uid_t uid)
 {
         pid_t pid = fork();
 
@@ -62,6 +72,7 @@ pid_t run_child(void (*run)(const char *address), const char *address)
                 prctl(PR_SET_PDEATHSIG, SIGKILL);
                 signal(SIGPIPE, SIG_IGN);
                 be_nice();
+                become(uid);
                 run(address);
                 _exit(1);
         }
@@ -199,21 +210,35 @@ static void judge(struct trial *t)
                 judge_pings(t);
 }
 
-static void beside(struct bus *bus, const struct culprit *who, size_t n)
+/* Which user each is: the culprit with that number, and the crowd. */
+struct users {
+        uid_t first_culprit; /* SAME_USER: all are who runs the test */
+        bool each;           /* the next culprit has the next number */
+        uid_t crowd;
+};
+
+static const struct users one_user = { SAME_USER, false, SAME_USER };
+
+static uid_t user_of(const struct users *users, size_t culprit)
+{
+        return users->first_culprit + (users->each ? culprit : 0);
+}
+
+static void beside(struct bus *bus, const struct culprit *who, size_t n, const struct users *users)
 {
         struct trial t = { .bus = bus, .n = n };
 
         if (is_timed()) {
                 bus_start(&t.other, bus->options);
-                crowd_start(&t.others, &t.other);
+                crowd_start(&t.others, &t.other, users->crowd);
                 crowd_enter(&t.others, CROWD_BESIDE);
         }
-        crowd_start(&t.crowd, bus);
+        crowd_start(&t.crowd, bus, users->crowd);
         witness_start(&t.witness, bus);
         observe(&t, QUIET, false);
         for (size_t i = 0; i < n; i++) {
                 t.who[i] = &who[i];
-                t.pid[i] = run_child(who[i].run, bus->address);
+                t.pid[i] = run_child(who[i].run, bus->address, user_of(users, i));
         }
         crowd_enter(&t.crowd, CROWD_BESIDE);
         await_trouble(&t);
@@ -237,7 +262,7 @@ static void beside(struct bus *bus, const struct culprit *who, size_t n)
 #define BESIDE(i)                                                                                  \
         static void beside_##i(struct bus *bus)                                                    \
         {                                                                                          \
-                beside(bus, &culprits[i], 1);                                                      \
+                beside(bus, &culprits[i], 1, &one_user);                                           \
         }
 
 BESIDE(0)
@@ -253,7 +278,22 @@ BESIDE(9)
 
 static void beside_all(struct bus *bus)
 {
-        beside(bus, culprits, n_culprits);
+        beside(bus, culprits, n_culprits, &one_user);
+}
+
+/* What one user may is not the other's: not the bystanders', nor root's, who runs the bus. */
+static void beside_another_user(struct bus *bus)
+{
+        static const struct users users = { 60001, false, 60000 };
+
+        beside(bus, culprits, n_culprits, &users);
+}
+
+static void beside_ten_users(struct bus *bus)
+{
+        static const struct users users = { 60001, true, 60000 };
+
+        beside(bus, culprits, n_culprits, &users);
 }
 
 /* --- the table ------------------------------------------------------------------------------- */
@@ -263,6 +303,12 @@ static void beside_all(struct bus *bus)
 #else
 #define PRELOAD "LD_PRELOAD=" FAMINE
 #endif
+
+#define OTHER_USERS                                                                                \
+        .needs_root = true, .options = { .limits = LIMITS_TEXT,                                    \
+                                         .policy = "<allow user=\"*\"/>"                           \
+                                                   "<allow send_destination=\"*\" eavesdrop=\"true\"/>" \
+                                                   "<allow eavesdrop=\"true\"/><allow own=\"*\"/>" }
 
 static const struct scenario scenarios[] = {
         { "beside a flood", .run = beside_0, .options.limits = LIMITS_TEXT },
@@ -276,6 +322,8 @@ static const struct scenario scenarios[] = {
         { "beside a hoard of calls without reply", .run = beside_8, .options.limits = LIMITS_TEXT },
         { "beside monitors that do not read", .run = beside_9, .options.limits = LIMITS_TEXT },
         { "beside all of them at once", .run = beside_all, .options.limits = LIMITS_TEXT },
+        { "beside all of them, who are one other user", .run = beside_another_user, OTHER_USERS },
+        { "beside all of them, who are a user each", .run = beside_ten_users, OTHER_USERS },
         { "beside 1000 malformed connections a second", .run = malformed,
           .options.limits = LIMITS_TEXT },
         { "without descriptors to accept with", .run = few_descriptors,

@@ -19,8 +19,13 @@
 /* seconds() - how long somebody misbehaves; @preset if nothing is said */
 double seconds(double preset);
 
-/* run_child() - a process that does @run until it is killed */
-pid_t run_child(void (*run)(const char *address), const char *address);
+#define SAME_USER ((uid_t)-1)
+
+/* run_child() - a process of the user @uid that does @run until it is killed */
+pid_t run_child(void (*run)(const char *address), const char *address, uid_t uid);
+
+/* become() - this process is the user's, who is in no group but his own; SAME_USER: as it is */
+void become(uid_t uid);
 void end_child(pid_t pid);
 
 /* show() - one row of what is printed: the crowd has stopped */

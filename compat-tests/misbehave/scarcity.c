@@ -61,7 +61,7 @@ void few_descriptors(struct bus *bus)
                 client_free(b);
                 return;
         }
-        crowd_start(&crowd, bus);
+        crowd_start(&crowd, bus, SAME_USER);
         sleep_ms(300);
         allow_descriptors(bus, bus_count_fds(bus) - 2 + SPARE); /* "." and ".." */
         crowd_enter(&crowd, CROWD_BESIDE);
@@ -137,7 +137,7 @@ void little_memory(struct bus *bus)
                 return;
         }
         shot_make(&giant, "signal " I ".Giant path=/x ay @%d", GIANT);
-        crowd_start(&crowd, bus);
+        crowd_start(&crowd, bus, SAME_USER);
         sleep_ms(300);
         allow_memory(bus, ROOM);
         crowd_enter(&crowd, CROWD_BESIDE);
@@ -175,8 +175,8 @@ static void starve(struct bus *bus, uint32_t *one_in, uint32_t n, double length)
 {
         __atomic_store_n(one_in, n, __ATOMIC_RELAXED);
         for (int i = 0; i < length * 1000 / ROUND_MS; i++) {
-                pid_t a = run_child(culprits[2 * i % n_culprits].run, bus->address);
-                pid_t b = run_child(culprits[(2 * i + 1) % n_culprits].run, bus->address);
+                pid_t a = run_child(culprits[2 * i % n_culprits].run, bus->address, SAME_USER);
+                pid_t b = run_child(culprits[(2 * i + 1) % n_culprits].run, bus->address, SAME_USER);
 
                 sleep_ms(ROUND_MS);
                 end_child(a);
@@ -200,7 +200,7 @@ void famine(struct bus *bus)
         starve(bus, one_in, 100, seconds(1.2));
         starve(bus, one_in, 10, seconds(1.2));
         ck_assert_uint_gt(witness_log_lines(bus, "not enough memory"), 0);
-        crowd_start(&crowd, bus);
+        crowd_start(&crowd, bus, SAME_USER);
         sleep_ms(300);
         crowd_stop(&crowd, bus);
         show("famine", &crowd, "%u lines of log", witness_log_lines(bus, ""));
