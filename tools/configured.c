@@ -6,6 +6,23 @@
 #include "tools/configured.h"
 #include "tools/verb.h"
 
+bool configured_take(struct configured *which, int option)
+{
+        switch (option) {
+        case OPT_SYSTEM:
+                *which = (struct configured){ 0 };
+                return true;
+        case OPT_SESSION:
+                *which = (struct configured){ .session = true };
+                return true;
+        case OPT_CONFIG:
+                *which = (struct configured){ .path = optarg };
+                return true;
+        default:
+                return false;
+        }
+}
+
 int configured_read(struct busconfig **configp, const struct configured *which)
 {
         const char *path = which->path;

@@ -12,11 +12,20 @@
 #include <stdbool.h>
 
 #include "shim/daemon/busconfig.h"
+#include "tools/verb.h"
 
 struct configured {
         const char *path; /* --config=FILE; NULL: the installed one */
         bool session;     /* --session */
 };
+
+/* CONFIGURED_OPTIONS - rows of a table of options: which configuration */
+#define CONFIGURED_OPTIONS                                                                         \
+        { "system", no_argument, NULL, OPT_SYSTEM }, { "session", no_argument, NULL, OPT_SESSION }, \
+        { "config", required_argument, NULL, OPT_CONFIG }
+
+/* configured_take() - one of these options; true if it was one */
+bool configured_take(struct configured *which, int option);
 
 /* configured_read() - a VERB_*; on VERB_FAILED the reason was printed */
 int configured_read(struct busconfig **configp, const struct configured *which);

@@ -79,6 +79,33 @@ static int start(sd_bus **out, const char *address)
         return 0;
 }
 
+bool reach_take(struct reach *which, int option)
+{
+        switch (option) {
+        case OPT_SYSTEM:
+                *which = (struct reach){ 0 };
+                return true;
+        case OPT_SESSION:
+                *which = (struct reach){ .session = true };
+                return true;
+        case OPT_ADDRESS:
+                *which = (struct reach){ .address = optarg };
+                return true;
+        default:
+                return false;
+        }
+}
+
+int reach_connect(sd_bus **out, const struct reach *which)
+{
+        char buf[ADDRESS_SIZE];
+        const char *address = address_of(which, buf);
+
+        if (!address)
+                return -ENOENT;
+        return strchr(address, ':') ? start(out, address) : -EINVAL;
+}
+
 int reach_open(sd_bus **out, const struct reach *which)
 {
         char buf[ADDRESS_SIZE];
@@ -89,7 +116,7 @@ int reach_open(sd_bus **out, const struct reach *which)
                 return verb_fail("no session bus is known here: neither DBUS_SESSION_BUS_ADDRESS nor "
                                  "XDG_RUNTIME_DIR is set. Ask from within the session, or name the "
                                  "bus by --address=ADDRESS, or use --system");
-        r = strchr(address, ':') ? start(out, address) : -EINVAL;
+        r = reach_connect(out, which);
         if (r < 0)
                 return verb_fail("no bus can be reached at %s: %s\n%s", address, strerror(-r),
                                  advice(which, -r));

@@ -9,33 +9,30 @@
 
 #include "config.h"
 
-#include <getopt.h>
 #include <stdio.h>
 
 #include "tools/configured.h"
 #include "tools/verb.h"
 
-static int help(void)
-{
-        printf("Usage: lambusctl check-config [OPTION...]\n\n"
-               "Reads the configuration of a bus with the daemon's parser and prints what comes of\n"
-               "it: a rule stands behind those that it overrides, with file and line.\n\n"
-               "      --system          that of the system bus (default)\n"
-               "      --session         that of a session bus\n"
-               "      --config=FILE     this one\n"
-               "  -q, --quiet           only what is wrong\n\n"
-               "Exit status: 0 all is well, 1 something is left out or passed over, 2 it cannot be\n"
-               "used as a whole.\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl check-config [OPTION...]\n\n"
+        "Reads the configuration of a bus with the daemon's parser and prints what comes of\n"
+        "it: a rule stands behind those that it overrides, with file and line.\n\n"
+        "      --system          that of the system bus (default)\n"
+        "      --session         that of a session bus\n"
+        "      --config=FILE     this one\n"
+        "  -q, --quiet           only what is wrong\n\n"
+        "Exit status: 0 all is well, 1 something is left out or passed over, 2 it cannot be\n"
+        "used as a whole.\n";
 
-enum { OPT_HELP = 256, OPT_SYSTEM, OPT_SESSION, OPT_CONFIG };
+struct check {
+        struct configured which;
+        bool quiet;
+};
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "config", required_argument, NULL, OPT_CONFIG },
+        CONFIGURED_OPTIONS,
         { "quiet", no_argument, NULL, 'q' },
         { NULL, 0, NULL, 0 },
 };
@@ -50,15 +47,15 @@ static void print_notes(const char *what, const struct busconfig_note *v, size_t
         }
 }
 
-static int check(const struct configured *which, bool quiet)
+static int run(const struct check *c)
 {
         _cleanup_(busconfig_freep) struct busconfig *config = NULL;
         int r;
 
-        r = configured_read(&config, which);
+        r = configured_read(&config, &c->which);
         if (r)
                 return r;
-        if (quiet) {
+        if (c->quiet) {
                 print_notes("skipped", config->skipped, config->n_skipped);
                 print_notes("warning", config->warnings, config->n_warnings);
         } else if (busconfig_print(config, stdout)) {
@@ -67,33 +64,29 @@ static int check(const struct configured *which, bool quiet)
         return config->n_skipped || config->n_warnings ? VERB_FOUND : VERB_OK;
 }
 
+static int take_option(void *verb, int opt)
+{
+        struct check *c = verb;
+
+        if (opt == 'q')
+                c->quiet = true;
+        else if (!configured_take(&c->which, opt))
+                return VERB_FAILED;
+        return VERB_OK;
+}
+
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "q",
+        .help = help,
+        .take = take_option,
+};
+
 int verb_check_config(int argc, char **argv)
 {
-        struct configured which = { 0 };
-        bool quiet = false;
-        int opt;
+        struct check c = { 0 };
+        int r;
 
-        while ((opt = getopt_long(argc, argv, "q", options, NULL)) != -1) {
-                switch (opt) {
-                case OPT_HELP:
-                        return help();
-                case OPT_SYSTEM:
-                        which = (struct configured){ 0 };
-                        break;
-                case OPT_SESSION:
-                        which = (struct configured){ .session = true };
-                        break;
-                case OPT_CONFIG:
-                        which = (struct configured){ .path = optarg };
-                        break;
-                case 'q':
-                        quiet = true;
-                        break;
-                default:
-                        return VERB_FAILED;
-                }
-        }
-        if (optind < argc)
-                return verb_fail("'%s' is one word too many", argv[optind]);
-        return check(&which, quiet);
+        r = verb_read_options(&verb, &c, argc, argv);
+        return r ? MAX(r, 0) : run(&c);
 }

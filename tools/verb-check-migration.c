@@ -11,7 +11,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <glob.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -23,6 +22,7 @@
 #include "bus-core/util/error.h"
 #include "shim/bus/service-file.h"
 #include "shim/daemon/busconfig.h"
+#include "tools/configured.h"
 #include "tools/migration.h"
 #include "tools/verb.h"
 
@@ -47,7 +47,7 @@ struct migration {
         json_t *findings;
         const char *bus;  /* "system" or "session", what is being looked at */
         unsigned int n[4];
-        bool json;
+        bool system, session, json;
         const char *config; /* instead of the installed one; NULL: that */
 };
 
@@ -413,24 +413,17 @@ static int tell(const struct migration *m)
 
 /* ---- the verb ---- */
 
-static int help(void)
-{
-        printf("Usage: lambusctl check-migration [OPTION...]\n\n"
-               "Looks at this machine, changes nothing, and says what would be different with lambus,\n"
-               "and what is broken already. Exit status 1: something would be different.\n\n"
-               "      --system, --session   only this bus (default: both)\n"
-               "      --config=FILE         with this configuration instead of the installed one\n"
-               "      --json                for programs\n");
-        return VERB_OK;
-}
-
-enum { OPT_HELP = 256, OPT_SYSTEM, OPT_SESSION, OPT_CONFIG, OPT_JSON };
+static const char help[] =
+        "Usage: lambusctl check-migration [OPTION...]\n\n"
+        "Looks at this machine, changes nothing, and says what would be different with lambus,\n"
+        "and what is broken already. Exit status 1: something would be different.\n\n"
+        "      --system, --session   only this bus (default: both)\n"
+        "      --config=FILE         with this configuration instead of the installed one\n"
+        "      --json                for programs\n";
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "config", required_argument, NULL, OPT_CONFIG },
+        CONFIGURED_OPTIONS,
         { "json", no_argument, NULL, OPT_JSON },
         { NULL, 0, NULL, 0 },
 };
@@ -458,8 +451,9 @@ json_t *migration_look(bool system)
         return m.findings;
 }
 
-static int run(struct migration *m, bool system, bool session)
+static int run(struct migration *m)
 {
+        bool system = m->system || !m->session, session = m->session || !m->system;
         int r = 0;
 
         if (!m->findings)
@@ -477,28 +471,33 @@ static int run(struct migration *m, bool system, bool session)
         return r ? verb_fail("%s", strerror(-r)) : tell(m);
 }
 
+static int take_option(void *verb, int opt)
+{
+        struct migration *m = verb;
+
+        m->system |= opt == OPT_SYSTEM;
+        m->session |= opt == OPT_SESSION;
+        m->json |= opt == OPT_JSON;
+        if (opt == OPT_CONFIG)
+                m->config = optarg;
+        return 0;
+}
+
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "",
+        .help = help,
+        .take = take_option,
+};
+
 int verb_check_migration(int argc, char **argv)
 {
         struct migration m = { .findings = json_array() };
-        bool system = false, session = false;
-        int opt, r = 0;
+        int r;
 
-        optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-                session = session || opt == OPT_SESSION;
-                system = system || opt == OPT_SYSTEM;
-                m.json = m.json || opt == OPT_JSON;
-                if (opt == OPT_CONFIG)
-                        m.config = optarg;
-                else if (opt == OPT_HELP)
-                        r = help() - 1;
-                else if (opt == '?')
-                        r = VERB_FAILED;
-        }
-        if (!r && optind != argc)
-                r = verb_fail("what is %s? See 'lambusctl check-migration --help'", argv[optind]);
+        r = verb_read_options(&verb, &m, argc, argv);
         if (!r)
-                r = run(&m, system || !session, session || !system);
+                r = run(&m);
         json_decref(m.findings);
         return MAX(r, 0);
 }

@@ -10,7 +10,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,34 +41,27 @@ struct compare {
         const char *now; /* the command that is running, for the progress line */
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl compare FILE [OPTION...]\n\n"
-               "Replays a recording on two buses and shows what their clients would notice.\n"
-               "Exit status: 0 no unexplained difference, 1 there are some, 2 it failed.\n\n"
-               "      --reference=COMMAND  the one to measure by (default: dbus-daemon)\n"
-               "      --candidate=COMMAND  the other one (default: lambus-daemon)\n"
-               "                           a command line that takes dbus-daemon's options,\n"
-               "                           dbus-broker, or the address of a running bus\n"
-               "      --config=FILE        configuration for both (default: all is allowed)\n"
-               "      --pace=recorded      in the time it took; default: as fast as possible\n"
-               "      --known=FILE         known differences, a JSON file; may be repeated\n"
-               "      --no-known           forget those that are installed\n"
-               "      --json[=FILE], --junit[=FILE], --html[=FILE]\n"
-               "                           the result in that form (default: standard output)\n"
-               "  -q, --quiet              no text, only the exit status and files\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl compare FILE [OPTION...]\n\n"
+        "Replays a recording on two buses and shows what their clients would notice.\n"
+        "Exit status: 0 no unexplained difference, 1 there are some, 2 it failed.\n\n"
+        "      --reference=COMMAND  the one to measure by (default: dbus-daemon)\n"
+        "      --candidate=COMMAND  the other one (default: lambus-daemon)\n"
+        "                           a command line that takes dbus-daemon's options,\n"
+        "                           dbus-broker, or the address of a running bus\n"
+        "      --config=FILE        configuration for both (default: all is allowed)\n"
+        "      --pace=recorded      in the time it took; default: as fast as possible\n"
+        "      --known=FILE         known differences, a JSON file; may be repeated\n"
+        "      --no-known           forget those that are installed\n"
+        "      --json[=FILE], --junit[=FILE], --html[=FILE]\n"
+        "                           the result in that form (default: standard output)\n"
+        "  -q, --quiet              no text, only the exit status and files\n";
 
 enum {
-        OPT_HELP = 256,
-        OPT_REFERENCE,
+        OPT_REFERENCE = OPT_OWN,
         OPT_CANDIDATE,
-        OPT_CONFIG,
-        OPT_PACE,
         OPT_KNOWN,
         OPT_NO_KNOWN,
-        OPT_JSON,
         OPT_JUNIT,
         OPT_HTML,
 };
@@ -106,8 +98,10 @@ static int load_known(struct compare *c, const char *path)
         return r > 0 ? verb_fail("%s", c->known.error) : r ? verb_fail("%s", strerror(-r)) : 0;
 }
 
-static int take_option(struct compare *c, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct compare *c = verb;
+
         switch (opt) {
         case OPT_REFERENCE:
                 c->report.reference.command = optarg;
@@ -119,10 +113,7 @@ static int take_option(struct compare *c, int opt)
                 c->config = optarg;
                 return 0;
         case OPT_PACE:
-                c->recorded_pace = !strcmp(optarg, "recorded");
-                if (!c->recorded_pace && strcmp(optarg, "fast"))
-                        return verb_fail("--pace: 'recorded' or 'fast', not %s", optarg);
-                return 0;
+                return verb_pace(&c->recorded_pace);
         case OPT_KNOWN:
                 return load_known(c, optarg);
         case OPT_NO_KNOWN:
@@ -137,9 +128,6 @@ static int take_option(struct compare *c, int opt)
         case 'q':
                 c->quiet = true;
                 return 0;
-        case OPT_HELP:
-                help();
-                return -1;
         default:
                 return VERB_FAILED;
         }
@@ -278,16 +266,22 @@ static int run(struct compare *c, const char *path)
         return r ? r : c->report.n_unexplained ? VERB_FOUND : VERB_OK;
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "q",
+        .help = help,
+        .max_words = 1,
+        .take = take_option,
+};
+
 int verb_compare(int argc, char **argv)
 {
         struct compare c = { .report.reference.command = "dbus-daemon",
                              .report.candidate.command = "lambus-daemon" };
-        int opt, r = 0;
+        int r;
 
         c.report.rec = &c.rec;
-        optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "q", options, NULL)) >= 0)
-                r = take_option(&c, opt);
+        r = verb_read_options(&verb, &c, argc, argv);
         if (!r && optind != argc - 1)
                 r = verb_fail("compare takes one recording; see 'lambusctl compare --help'");
         if (!r && (replay_result_init(&c.report.reference.result) ||

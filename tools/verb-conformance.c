@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,20 +30,17 @@ struct conformance {
         unsigned int n, n_failed, n_programs_failed;
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl conformance --daemon=PROGRAM [OPTION...]\n\n"
-               "Asks a bus daemon some hundreds of questions to which dbus-daemon's answers are known.\n"
-               "The daemon must take dbus-daemon's options. Exit status 1: some were answered otherwise.\n\n"
-               "      --daemon=PROGRAM    default: lambus-daemon\n"
-               "      --scenario=TEXT     only the scenarios with that in their names\n"
-               "      --tap               Test Anything Protocol instead of a table\n"
-               "      --programs=DIR      where the scenario programs are\n"
-               "  -q, --quiet             failures and sum only\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl conformance --daemon=PROGRAM [OPTION...]\n\n"
+        "Asks a bus daemon some hundreds of questions to which dbus-daemon's answers are known.\n"
+        "The daemon must take dbus-daemon's options. Exit status 1: some were answered otherwise.\n\n"
+        "      --daemon=PROGRAM    default: lambus-daemon\n"
+        "      --scenario=TEXT     only the scenarios with that in their names\n"
+        "      --tap               Test Anything Protocol instead of a table\n"
+        "      --programs=DIR      where the scenario programs are\n"
+        "  -q, --quiet             failures and sum only\n";
 
-enum { OPT_HELP = 256, OPT_DAEMON, OPT_SCENARIO, OPT_TAP, OPT_PROGRAMS };
+enum { OPT_DAEMON = OPT_OWN, OPT_SCENARIO, OPT_TAP, OPT_PROGRAMS };
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
@@ -56,8 +52,10 @@ static const struct option options[] = {
         { NULL, 0, NULL, 0 },
 };
 
-static int take_option(struct conformance *c, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct conformance *c = verb;
+
         switch (opt) {
         case OPT_DAEMON:
                 c->daemon = optarg;
@@ -74,9 +72,6 @@ static int take_option(struct conformance *c, int opt)
         case 'q':
                 c->quiet = true;
                 return 0;
-        case OPT_HELP:
-                help();
-                return -1;
         default:
                 return VERB_FAILED;
         }
@@ -255,19 +250,22 @@ static int run_all(struct conformance *c)
         return c->n_failed || c->n_programs_failed ? VERB_FOUND : VERB_OK;
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "q",
+        .help = help,
+        .take = take_option,
+};
+
 int verb_conformance(int argc, char **argv)
 {
         struct conformance c = {
                 .daemon = "lambus-daemon",
                 .programs = LIBEXECDIR "/lambus/conformance",
         };
-        int opt, r = 0;
+        int r;
 
-        optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "q", options, NULL)) >= 0)
-                r = take_option(&c, opt);
-        if (!r && optind != argc)
-                r = verb_fail("conformance takes no argument; see 'lambusctl conformance --help'");
+        r = verb_read_options(&verb, &c, argc, argv);
         if (!r)
                 r = find_daemon(&c);
         if (!r)

@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,6 +27,7 @@
 #include "tools/message.h"
 #include "tools/meta.h"
 #include "tools/pcap.h"
+#include "tools/reach.h"
 #include "tools/redact.h"
 #include "tools/rewrite.h"
 #include "tools/snapshot.h"
@@ -40,8 +40,9 @@
 
 struct record {
         /* as asked for */
-        const char *address, *output, *until;
-        bool system, quiet;
+        struct reach reach;
+        const char *output, *until;
+        bool quiet;
         const char *rules[RULES_MAX], *patterns[PATTERNS_MAX];
         size_t n_rules;
         uint64_t duration_ns, size_max;
@@ -72,32 +73,25 @@ static uint64_t now_ns(clockid_t clock)
 
 /* ---- options ---- */
 
-static int help(void)
-{
-        printf("Usage: lambusctl record [OPTION...] [MATCH RULE...]\n\n"
-               "Writes what happens on a bus into a pcap file that lambusctl replay and compare,\n"
-               "Wireshark and bustle can open. With match rules, only what they ask for.\n\n"
-               "      --system            the system bus\n"
-               "      --session           the session bus (default)\n"
-               "      --address=ADDRESS   any bus\n"
-               "  -o, --output=FILE       file to write (default: bus.pcap)\n"
-               "      --for=TIME          stop after that time: 90, 5m, 1h\n"
-               "      --until=RULE        stop with the first message that fits a match rule\n"
-               "      --size=BYTES        begin a new file after so many bytes: 64M\n"
-               "      --files=N           keep that many files, FILE.1 and so on (default: 4)\n"
-               "      --redact=NAME       blank bodies of an interface, or interface.member too;\n"
-               "                          'all': of all messages between programs\n"
-               "      --no-redact         do not even blank what is known to carry passwords\n"
-               "  -q, --quiet             no progress, no summary\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl record [OPTION...] [MATCH RULE...]\n\n"
+        "Writes what happens on a bus into a pcap file that lambusctl replay and compare,\n"
+        "Wireshark and bustle can open. With match rules, only what they ask for.\n\n"
+        "      --system            the system bus\n"
+        "      --session           the session bus (default)\n"
+        "      --address=ADDRESS   any bus\n"
+        "  -o, --output=FILE       file to write (default: bus.pcap)\n"
+        "      --for=TIME          stop after that time: 90, 5m, 1h\n"
+        "      --until=RULE        stop with the first message that fits a match rule\n"
+        "      --size=BYTES        begin a new file after so many bytes: 64M\n"
+        "      --files=N           keep that many files, FILE.1 and so on (default: 4)\n"
+        "      --redact=NAME       blank bodies of an interface, or interface.member too;\n"
+        "                          'all': of all messages between programs\n"
+        "      --no-redact         do not even blank what is known to carry passwords\n"
+        "  -q, --quiet             no progress, no summary\n";
 
 enum {
-        OPT_HELP = 256,
-        OPT_SYSTEM,
-        OPT_SESSION,
-        OPT_ADDRESS,
-        OPT_FOR,
+        OPT_FOR = OPT_OWN,
         OPT_UNTIL,
         OPT_SIZE,
         OPT_FILES,
@@ -107,9 +101,7 @@ enum {
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "address", required_argument, NULL, OPT_ADDRESS },
+        REACH_OPTIONS,
         { "output", required_argument, NULL, 'o' },
         { "for", required_argument, NULL, OPT_FOR },
         { "until", required_argument, NULL, OPT_UNTIL },
@@ -136,18 +128,12 @@ static int add_pattern(struct record *rec, const char *pattern)
         return 0;
 }
 
-static int take_option(struct record *rec, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct record *rec = verb;
         uint64_t v;
 
         switch (opt) {
-        case OPT_SYSTEM:
-        case OPT_SESSION:
-                rec->system = opt == OPT_SYSTEM;
-                return 0;
-        case OPT_ADDRESS:
-                rec->address = optarg;
-                return 0;
         case 'o':
                 rec->output = optarg;
                 return 0;
@@ -175,11 +161,8 @@ static int take_option(struct record *rec, int opt)
         case 'q':
                 rec->quiet = true;
                 return 0;
-        case OPT_HELP:
-                help();
-                return -1;
         default:
-                return VERB_FAILED;
+                return reach_take(&rec->reach, opt) ? 0 : VERB_FAILED;
         }
 }
 
@@ -365,38 +348,19 @@ static int on_progress(sd_event_source *source, uint64_t usec, void *userdata)
 
 /* ---- the bus ---- */
 
-static const char *find_address(const struct record *rec, sd_bus *bus)
-{
-        const char *address = NULL;
-
-        if (rec->address)
-                return rec->address;
-        return sd_bus_get_address(bus, &address) < 0 ? NULL : address;
-}
-
 static int open_bus(struct record *rec)
 {
+        const char *address;
         int r;
 
-        if (rec->address) {
-                r = sd_bus_new(&rec->bus);
-                if (r >= 0)
-                        r = sd_bus_set_address(rec->bus, rec->address);
-                if (r >= 0)
-                        r = sd_bus_set_bus_client(rec->bus, true);
-                if (r >= 0)
-                        r = sd_bus_start(rec->bus);
-        } else {
-                r = rec->system ? sd_bus_open_system(&rec->bus) : sd_bus_open_user(&rec->bus);
-        }
+        r = reach_open(&rec->bus, &rec->reach);
+        if (r)
+                return r;
+        r = sd_bus_get_unique_name(rec->bus, &rec->own_names[0]);
         if (r >= 0)
-                r = sd_bus_get_unique_name(rec->bus, &rec->own_names[0]);
-        if (r < 0)
-                return verb_fail("cannot connect to %s: %s",
-                                 rec->address ?: rec->system ? "the system bus"
-                                                             : "the session bus", strerror(-r));
-        rec->bus_address = strdup(find_address(rec, rec->bus) ?: "");
-        return rec->bus_address ? 0 : verb_fail("%s", strerror(ENOMEM));
+                r = sd_bus_get_address(rec->bus, &address);
+        rec->bus_address = r < 0 ? NULL : strdup(address);
+        return rec->bus_address ? 0 : verb_fail("%s", strerror(r < 0 ? -r : ENOMEM));
 }
 
 static int become_monitor(struct busconn *c, const char *const *rules, size_t n)
@@ -448,7 +412,7 @@ static int refused(const struct record *rec, const char *refusal, const char *co
 {
         if (!strstr(refusal, "MatchRuleInvalid"))
                 return verb_fail("the bus does not let us listen%s: %s",
-                                 rec->system && geteuid() ? " (try as root)" : "", refusal);
+                                 !rec->reach.session && geteuid() ? " (try as root)" : "", refusal);
         return verb_fail("not a match rule%s%s: %s", n == 1 ? ": " : "", n == 1 ? rules[0] : "",
                          refusal);
 }
@@ -545,24 +509,29 @@ static void summary(const struct record *rec)
                        rec->n_redacted);
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "o:q",
+        .help = help,
+        .max_words = RULES_MAX,
+        .take = take_option,
+};
+
 int verb_record(int argc, char **argv)
 {
         struct record rec = {
+                .reach.session = true,
                 .output = "bus.pcap",
                 .n_files = 4,
                 .monitor = BUSCONN_NULL,
                 .until_conn = BUSCONN_NULL,
         };
-        int opt, r = 0;
+        int r;
 
         rec.redact.patterns = rec.patterns;
-        optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "o:q", options, NULL)) >= 0)
-                r = take_option(&rec, opt);
+        r = verb_read_options(&verb, &rec, argc, argv);
         if (r)
                 return MAX(r, 0);
-        if (argc - optind > RULES_MAX)
-                return verb_fail("more than %d match rules", RULES_MAX);
         for (; optind < argc; optind++)
                 rec.rules[rec.n_rules++] = argv[optind];
         r = run(&rec);

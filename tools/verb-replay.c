@@ -8,7 +8,6 @@
 
 #include "config.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,20 +21,17 @@ struct play {
         bool recorded_pace, quiet;
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl replay FILE --on=COMMAND|ADDRESS [OPTION...]\n\n"
-               "Acts a recording out: its peers connect, own their names, add their rules and send\n"
-               "their messages, none before what caused it has arrived.\n\n"
-               "      --on=COMMAND      a bus to start in a sandbox (default: lambus-daemon)\n"
-               "      --on=ADDRESS      a bus that is there\n"
-               "      --config=FILE     configuration for it (default: all is allowed)\n"
-               "      --pace=recorded   in the time it took; default: as fast as possible\n"
-               "  -q, --quiet           no summary, only the exit status: 1 if messages were lost\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl replay FILE --on=COMMAND|ADDRESS [OPTION...]\n\n"
+        "Acts a recording out: its peers connect, own their names, add their rules and send\n"
+        "their messages, none before what caused it has arrived.\n\n"
+        "      --on=COMMAND      a bus to start in a sandbox (default: lambus-daemon)\n"
+        "      --on=ADDRESS      a bus that is there\n"
+        "      --config=FILE     configuration for it (default: all is allowed)\n"
+        "      --pace=recorded   in the time it took; default: as fast as possible\n"
+        "  -q, --quiet           no summary, only the exit status: 1 if messages were lost\n";
 
-enum { OPT_HELP = 256, OPT_ON, OPT_CONFIG, OPT_PACE };
+enum { OPT_ON = OPT_OWN };
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
@@ -46,8 +42,10 @@ static const struct option options[] = {
         { NULL, 0, NULL, 0 },
 };
 
-static int take_option(struct play *p, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct play *p = verb;
+
         switch (opt) {
         case OPT_ON:
                 p->on = optarg;
@@ -56,16 +54,10 @@ static int take_option(struct play *p, int opt)
                 p->config = optarg;
                 return 0;
         case OPT_PACE:
-                p->recorded_pace = !strcmp(optarg, "recorded");
-                if (!p->recorded_pace && strcmp(optarg, "fast"))
-                        return verb_fail("--pace: 'recorded' or 'fast', not %s", optarg);
-                return 0;
+                return verb_pace(&p->recorded_pace);
         case 'q':
                 p->quiet = true;
                 return 0;
-        case OPT_HELP:
-                help();
-                return -1;
         default:
                 return VERB_FAILED;
         }
@@ -117,16 +109,22 @@ static int run(const struct play *p, struct recording *rec, struct replay_result
         return result->n_lost ? VERB_FOUND : VERB_OK;
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "q",
+        .help = help,
+        .max_words = 1,
+        .take = take_option,
+};
+
 int verb_replay(int argc, char **argv)
 {
         struct play p = { .on = "lambus-daemon" };
         struct replay_result result;
         struct recording rec = { 0 };
-        int opt, r = 0;
+        int r;
 
-        optind = 0;
-        while (!r && (opt = getopt_long(argc, argv, "q", options, NULL)) >= 0)
-                r = take_option(&p, opt);
+        r = verb_read_options(&verb, &p, argc, argv);
         if (r)
                 return MAX(r, 0);
         if (optind != argc - 1)

@@ -10,7 +10,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,30 +38,24 @@ struct status {
         unsigned int n_found; /* things that deserve a look */
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl status [OPTION...]\n\n"
-               "What bus is this, is it well, who uses it, and what did it complain about?\n\n"
-               "      --system           the system bus (default)\n"
-               "      --session          your session's bus\n"
-               "      --address=ADDRESS  another one\n"
-               "      --interval=TIME    how long messages are counted for the rate (default 500ms;\n"
-               "                         0: not at all)\n"
-               "      --json             for programs\n\n"
-               "Any bus can be asked; what it does not tell is said at the end.\n\n"
-               "Exit status: 0 all is well; 1 its configuration is not whole, or a limit is 80 %%\n"
-               "full; 2 it cannot be asked.\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl status [OPTION...]\n\n"
+        "What bus is this, is it well, who uses it, and what did it complain about?\n\n"
+        "      --system           the system bus (default)\n"
+        "      --session          your session's bus\n"
+        "      --address=ADDRESS  another one\n"
+        "      --interval=TIME    how long messages are counted for the rate (default 500ms;\n"
+        "                         0: not at all)\n"
+        "      --json             for programs\n\n"
+        "Any bus can be asked; what it does not tell is said at the end.\n\n"
+        "Exit status: 0 all is well; 1 its configuration is not whole, or a limit is 80 %\n"
+        "full; 2 it cannot be asked.\n";
 
-enum { OPT_HELP = 256, OPT_SYSTEM, OPT_SESSION, OPT_ADDRESS, OPT_INTERVAL, OPT_JSON };
+enum { OPT_INTERVAL = OPT_OWN };
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "user", no_argument, NULL, OPT_SESSION },
-        { "address", required_argument, NULL, OPT_ADDRESS },
+        REACH_OPTIONS,
         { "interval", required_argument, NULL, OPT_INTERVAL },
         { "json", no_argument, NULL, OPT_JSON },
         { NULL, 0, NULL, 0 },
@@ -462,18 +455,11 @@ static size_t terminal_width(void)
         return size.ws_col;
 }
 
-static int take_option(struct status *s, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct status *s = verb;
+
         switch (opt) {
-        case OPT_SYSTEM:
-                s->reach = (struct reach){ 0 };
-                return VERB_OK;
-        case OPT_SESSION:
-                s->reach = (struct reach){ .session = true };
-                return VERB_OK;
-        case OPT_ADDRESS:
-                s->reach = (struct reach){ .address = optarg };
-                return VERB_OK;
         case OPT_INTERVAL:
                 if (!verb_duration(optarg, &s->interval))
                         return verb_fail("'%s' is no time; write 500ms, 2s", optarg);
@@ -482,24 +468,25 @@ static int take_option(struct status *s, int opt)
                 s->json = true;
                 return VERB_OK;
         default:
-                return VERB_FAILED;
+                return reach_take(&s->reach, opt) ? VERB_OK : VERB_FAILED;
         }
 }
+
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "",
+        .help = help,
+        .take = take_option,
+};
 
 int verb_status(int argc, char **argv)
 {
         struct status s = { .interval = INTERVAL_NSEC, .width = terminal_width() };
-        int opt, r;
+        int r;
 
-        while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (opt == OPT_HELP)
-                        return help();
-                r = take_option(&s, opt);
-                if (r)
-                        return r;
-        }
-        if (optind < argc)
-                return verb_fail("'%s' is one word too many", argv[optind]);
+        r = verb_read_options(&verb, &s, argc, argv);
+        if (r)
+                return MAX(r, 0);
         r = run(&s);
         view_deinit(&s.first);
         view_deinit(&s.view);

@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,23 +48,20 @@ static const char *const scope_names[SWITCH_SCOPE_N] = {
         [SWITCH_USERS] = "users' buses",
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl switch [OPTION...]\n\n"
-               "Makes lambus the system bus from the next boot on, and the bus of users from their next\n"
-               "login on; --back undoes it. Links below /etc/systemd are all that is changed. No bus\n"
-               "that runs is stopped. First it is checked that lambus can serve here.\n\n"
-               "      --back            as it was before; needs neither systemd nor a bus to run\n"
-               "      --check           check only, change nothing\n"
-               "      --status          which bus will be started; changes nothing\n"
-               "      --system          the system bus only (default: both)\n"
-               "      --user            the users' buses only\n"
-               "      --root=DIR        of the system that is installed in DIR\n"
-               "      --no-trial        do not start a bus aside as a check\n\n"
-               "Exit status: 0 done; 1 something speaks against it, and nothing was changed; 2 it could\n"
-               "not be done.\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl switch [OPTION...]\n\n"
+        "Makes lambus the system bus from the next boot on, and the bus of users from their next\n"
+        "login on; --back undoes it. Links below /etc/systemd are all that is changed. No bus\n"
+        "that runs is stopped. First it is checked that lambus can serve here.\n\n"
+        "      --back            as it was before; needs neither systemd nor a bus to run\n"
+        "      --check           check only, change nothing\n"
+        "      --status          which bus will be started; changes nothing\n"
+        "      --system          the system bus only (default: both)\n"
+        "      --user            the users' buses only\n"
+        "      --root=DIR        of the system that is installed in DIR\n"
+        "      --no-trial        do not start a bus aside as a check\n\n"
+        "Exit status: 0 done; 1 something speaks against it, and nothing was changed; 2 it could\n"
+        "not be done.\n";
 
 /* --- what was found --------------------------------------------------------------------------- */
 
@@ -419,16 +415,7 @@ static int run(struct switching *s)
 
 /* --- options ---------------------------------------------------------------------------------- */
 
-enum {
-        OPT_HELP = 256,
-        OPT_BACK,
-        OPT_CHECK,
-        OPT_STATUS,
-        OPT_SYSTEM,
-        OPT_USER,
-        OPT_ROOT,
-        OPT_NO_TRIAL,
-};
+enum { OPT_BACK = OPT_OWN, OPT_CHECK, OPT_STATUS, OPT_USER, OPT_ROOT, OPT_NO_TRIAL };
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
@@ -451,8 +438,10 @@ static int take_mode(struct switching *s, enum mode mode)
         return VERB_OK;
 }
 
-static int take_option(struct switching *s, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct switching *s = verb;
+
         switch (opt) {
         case OPT_BACK:
                 return take_mode(s, MODE_BACK);
@@ -477,23 +466,24 @@ static int take_option(struct switching *s, int opt)
         }
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "",
+        .help = help,
+        .take = take_option,
+};
+
 int verb_switch(int argc, char **argv)
 {
         struct switching s = {
                 .root = "/",
                 .place = { SWITCH_PLACE_NULL, SWITCH_PLACE_NULL },
         };
-        int opt, r;
+        int r;
 
-        while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (opt == OPT_HELP)
-                        return help();
-                r = take_option(&s, opt);
-                if (r)
-                        return r;
-        }
-        if (optind < argc)
-                return verb_fail("'%s' is one word too many", argv[optind]);
+        r = verb_read_options(&verb, &s, argc, argv);
+        if (r)
+                return MAX(r, 0);
         if (!s.wanted[SWITCH_SYSTEM] && !s.wanted[SWITCH_USERS])
                 s.wanted[SWITCH_SYSTEM] = s.wanted[SWITCH_USERS] = true;
         r = run(&s);

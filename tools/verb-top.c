@@ -10,7 +10,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <signal.h>
@@ -28,24 +27,21 @@
 #define TEXT_WIDTH 100
 #define LINE_MAX_  2048
 
-static int help(void)
-{
-        printf("Usage: lambusctl top [OPTION...]\n\n"
-               "Who does how much on the bus, every second? On a terminal, keys are told at the\n"
-               "bottom; else the table is written again and again.\n\n"
-               "      --system           the system bus (default)\n"
-               "      --session          your session's bus\n"
-               "      --address=ADDRESS  another one\n"
-               "      --by=WHAT          connection (default), user, unit, process, member\n"
-               "      --sort=WHAT        messages (default), bytes, queue, fds, wake-ups, pressure\n"
-               "      --delay=TIME       between two looks (default 1s)\n"
-               "      --iterations=N     so many times (default: no end)\n"
-               "      --rows=N           no more of text and JSON (default: all)\n"
-               "      --batch            text, also on a terminal\n"
-               "      --json             one object in a line each time\n\n"
-               "Exit status: 0, or 2 if the bus cannot be asked.\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl top [OPTION...]\n\n"
+        "Who does how much on the bus, every second? On a terminal, keys are told at the\n"
+        "bottom; else the table is written again and again.\n\n"
+        "      --system           the system bus (default)\n"
+        "      --session          your session's bus\n"
+        "      --address=ADDRESS  another one\n"
+        "      --by=WHAT          connection (default), user, unit, process, member\n"
+        "      --sort=WHAT        messages (default), bytes, queue, fds, wake-ups, pressure\n"
+        "      --delay=TIME       between two looks (default 1s)\n"
+        "      --iterations=N     so many times (default: no end)\n"
+        "      --rows=N           no more of text and JSON (default: all)\n"
+        "      --batch            text, also on a terminal\n"
+        "      --json             one object in a line each time\n\n"
+        "Exit status: 0, or 2 if the bus cannot be asked.\n";
 
 /* --- looking ---------------------------------------------------------------------------------- */
 
@@ -167,14 +163,11 @@ void top_header(const struct top *top, size_t i, char *buf, size_t size, size_t 
 
 /* --- as text and JSON ------------------------------------------------------------------------- */
 
-enum { OPT_HELP = 256, OPT_SYSTEM, OPT_SESSION, OPT_ADDRESS, OPT_BY, OPT_SORT, OPT_ROWS, OPT_JSON };
+enum { OPT_BY = OPT_OWN, OPT_SORT, OPT_ROWS };
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "user", no_argument, NULL, OPT_SESSION },
-        { "address", required_argument, NULL, OPT_ADDRESS },
+        REACH_OPTIONS,
         { "by", required_argument, NULL, OPT_BY },
         { "sort", required_argument, NULL, OPT_SORT },
         { "delay", required_argument, NULL, 'd' },
@@ -307,18 +300,11 @@ static int take_delay(struct batch *b, const char *text)
         return VERB_OK;
 }
 
-static int take_option(struct batch *b, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct batch *b = verb;
+
         switch (opt) {
-        case OPT_SYSTEM:
-                b->reach = (struct reach){ 0 };
-                return VERB_OK;
-        case OPT_SESSION:
-                b->reach = (struct reach){ .session = true };
-                return VERB_OK;
-        case OPT_ADDRESS:
-                b->reach = (struct reach){ .address = optarg };
-                return VERB_OK;
         case OPT_BY:
                 return take_by(b, optarg);
         case OPT_SORT:
@@ -336,9 +322,16 @@ static int take_option(struct batch *b, int opt)
                 b->json = true;
                 return VERB_OK;
         default:
-                return VERB_FAILED;
+                return reach_take(&b->reach, opt) ? VERB_OK : VERB_FAILED;
         }
 }
+
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "bd:n:",
+        .help = help,
+        .take = take_option,
+};
 
 int verb_top(int argc, char **argv)
 {
@@ -347,18 +340,12 @@ int verb_top(int argc, char **argv)
                 .top.delay = 1000000,
                 .top.by = RATES_CONNECTIONS,
         };
-        int opt, r;
+        int r;
 
         setlocale(LC_CTYPE, "");
-        while ((opt = getopt_long(argc, argv, "bd:n:", options, NULL)) != -1) {
-                if (opt == OPT_HELP)
-                        return help();
-                r = take_option(&b, opt);
-                if (r)
-                        return r;
-        }
-        if (optind < argc)
-                return verb_fail("'%s' is one word too many", argv[optind]);
+        r = verb_read_options(&verb, &b, argc, argv);
+        if (r)
+                return MAX(r, 0);
         r = run(&b);
         rates_deinit(&b.top.rates);
         view_deinit(&b.top.before);

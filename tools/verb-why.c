@@ -9,7 +9,6 @@
 
 #include "config.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "bus-core/util/error.h"
 #include "tools/configured.h"
 #include "tools/party.h"
+#include "tools/reach.h"
 #include "tools/verb.h"
 
 #define RULE_TEXT_MAX 1024
@@ -34,38 +34,30 @@ struct why {
         struct party sender, receiver;
 };
 
-static int help(void)
-{
-        printf("Usage: lambusctl why [OPTION...] SENDER DESTINATION [INTERFACE.]MEMBER\n"
-               "       lambusctl why [OPTION...] SENDER own NAME\n"
-               "       lambusctl why [OPTION...] SENDER connect\n\n"
-               "May SENDER send this message to DESTINATION, own NAME, or connect? Prints allow or\n"
-               "deny, and the rules that match, each with file and line; the last one decides.\n"
-               "Nothing is sent. Both sides are written as USER[=NAME,...], for someone who need not\n"
-               "be there, or as the name of someone on the bus: :1.5, org.freedesktop.login1.\n\n"
-               "      --system          rules of the system bus (default)\n"
-               "      --session         rules of a session bus\n"
-               "      --config=FILE     rules of this file; no bus is asked unless there is\n"
-               "      --address=ADDRESS the bus to ask who is who\n"
-               "      --offline         ask no bus\n"
-               "      --type=TYPE       call (default), signal, return, error\n"
-               "      --path=PATH       object path of a call or signal (default: /)\n"
-               "      --error=NAME      error name of an error\n"
-               "      --fds=N           descriptors with it\n"
-               "      --broadcast       a signal to all, of which DESTINATION is one\n"
-               "      --unwanted        a reply that nobody waits for\n"
-               "      --at-console      the users sit at the console\n\n"
-               "Exit status: 0 allow, 1 deny, 2 it cannot be said.\n");
-        return VERB_OK;
-}
+static const char help[] =
+        "Usage: lambusctl why [OPTION...] SENDER DESTINATION [INTERFACE.]MEMBER\n"
+        "       lambusctl why [OPTION...] SENDER own NAME\n"
+        "       lambusctl why [OPTION...] SENDER connect\n\n"
+        "May SENDER send this message to DESTINATION, own NAME, or connect? Prints allow or\n"
+        "deny, and the rules that match, each with file and line; the last one decides.\n"
+        "Nothing is sent. Both sides are written as USER[=NAME,...], for someone who need not\n"
+        "be there, or as the name of someone on the bus: :1.5, org.freedesktop.login1.\n\n"
+        "      --system          rules of the system bus (default)\n"
+        "      --session         rules of a session bus\n"
+        "      --config=FILE     rules of this file; no bus is asked unless there is\n"
+        "      --address=ADDRESS the bus to ask who is who\n"
+        "      --offline         ask no bus\n"
+        "      --type=TYPE       call (default), signal, return, error\n"
+        "      --path=PATH       object path of a call or signal (default: /)\n"
+        "      --error=NAME      error name of an error\n"
+        "      --fds=N           descriptors with it\n"
+        "      --broadcast       a signal to all, of which DESTINATION is one\n"
+        "      --unwanted        a reply that nobody waits for\n"
+        "      --at-console      the users sit at the console\n\n"
+        "Exit status: 0 allow, 1 deny, 2 it cannot be said.\n";
 
 enum {
-        OPT_HELP = 256,
-        OPT_SYSTEM,
-        OPT_SESSION,
-        OPT_CONFIG,
-        OPT_ADDRESS,
-        OPT_OFFLINE,
+        OPT_OFFLINE = OPT_OWN,
         OPT_TYPE,
         OPT_PATH,
         OPT_ERROR,
@@ -77,9 +69,7 @@ enum {
 
 static const struct option options[] = {
         { "help", no_argument, NULL, OPT_HELP },
-        { "system", no_argument, NULL, OPT_SYSTEM },
-        { "session", no_argument, NULL, OPT_SESSION },
-        { "config", required_argument, NULL, OPT_CONFIG },
+        CONFIGURED_OPTIONS,
         { "address", required_argument, NULL, OPT_ADDRESS },
         { "offline", no_argument, NULL, OPT_OFFLINE },
         { "type", required_argument, NULL, OPT_TYPE },
@@ -115,18 +105,11 @@ static int take_fds(struct why *w, const char *text)
         return VERB_OK;
 }
 
-static int take_option(struct why *w, int opt)
+static int take_option(void *verb, int opt)
 {
+        struct why *w = verb;
+
         switch (opt) {
-        case OPT_SYSTEM:
-                w->config = (struct configured){ 0 };
-                return VERB_OK;
-        case OPT_SESSION:
-                w->config = (struct configured){ .session = true };
-                return VERB_OK;
-        case OPT_CONFIG:
-                w->config = (struct configured){ .path = optarg };
-                return VERB_OK;
         case OPT_ADDRESS:
                 w->address = optarg;
                 return VERB_OK;
@@ -154,7 +137,7 @@ static int take_option(struct why *w, int opt)
                 w->at_console = true;
                 return VERB_OK;
         default:
-                return VERB_FAILED;
+                return configured_take(&w->config, opt) ? VERB_OK : VERB_FAILED;
         }
 }
 
@@ -165,21 +148,9 @@ static void meet(struct why *w)
 
         if (w->offline || (w->config.path && !w->address))
                 return;
-        if (!w->address) {
-                r = w->config.session ? sd_bus_open_user(&w->bus) : sd_bus_open_system(&w->bus);
-        } else {
-                r = sd_bus_new(&w->bus);
-                if (r >= 0)
-                        r = sd_bus_set_address(w->bus, w->address);
-                if (r >= 0)
-                        r = sd_bus_set_bus_client(w->bus, true);
-                if (r >= 0)
-                        r = sd_bus_start(w->bus);
-        }
-        if (r < 0) {
-                w->bus = sd_bus_unref(w->bus);
-                fprintf(stderr, "lambusctl: no bus can be asked who is who: %s\n", strerror(-r));
-        }
+        r = reach_connect(&w->bus, &(struct reach){ w->address, w->config.session });
+        if (r < 0)
+                verb_fail("no bus can be asked who is who: %s", strerror(-r));
 }
 
 static struct policy_creds creds_of(const struct why *w, const struct party *party)
@@ -337,20 +308,24 @@ static int ask(struct why *w, int n, char **words)
         return ask_message(w);
 }
 
+static const struct verb_options verb = {
+        .options = options,
+        .letters = "",
+        .help = help,
+        .max_words = 3,
+        .take = take_option,
+};
+
 int verb_why(int argc, char **argv)
 {
         struct why w = { .query.type = 1 };
-        int opt, n, r;
+        int n, r;
 
-        while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-                if (opt == OPT_HELP)
-                        return help();
-                r = take_option(&w, opt);
-                if (r)
-                        return r;
-        }
+        r = verb_read_options(&verb, &w, argc, argv);
+        if (r)
+                return MAX(r, 0);
         n = argc - optind;
-        if (n < 2 || n > 3)
+        if (n < 2)
                 return verb_fail("who, to whom, and what? See lambusctl why --help");
         r = ask(&w, n, argv + optind);
         party_deinit(&w.sender);

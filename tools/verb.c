@@ -22,6 +22,31 @@ int verb_fail(const char *format, ...)
         return VERB_FAILED;
 }
 
+int verb_read_options(const struct verb_options *options, void *verb, int argc, char **argv)
+{
+        int opt, r = 0;
+
+        optind = 0;
+        while (!r && (opt = getopt_long(argc, argv, options->letters, options->options, NULL)) != -1) {
+                if (opt == OPT_HELP) {
+                        fputs(options->help, stdout);
+                        return VERB_DONE;
+                }
+                r = opt == '?' ? VERB_FAILED : options->take(verb, opt);
+        }
+        if (!r && argc - optind > options->max_words)
+                r = verb_fail("'%s' is one word too many", argv[optind + options->max_words]);
+        return r;
+}
+
+int verb_pace(bool *recorded)
+{
+        *recorded = !strcmp(optarg, "recorded");
+        if (*recorded || !strcmp(optarg, "fast"))
+                return 0;
+        return verb_fail("--pace: 'recorded' or 'fast', not %s", optarg);
+}
+
 struct unit {
         const char *name;
         uint64_t factor;

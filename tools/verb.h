@@ -6,10 +6,11 @@
  *
  * What it is     What lambusctl can do. Each verb is one file verb-*.c with one function here and
  *                one row in the table of lambusctl.c.
- * How            argv[0] is the program, the verb itself is left out. The return value is the exit status: 0 it is as it should be,
- *                1 something was found, 2 it could not be done.
+ * How            argv[0] is the program, the verb itself is left out. The return value is the exit
+ *                status: 0 it is as it should be, 1 something was found, 2 it could not be done.
  */
 
+#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,39 @@ int verb_kdbus_run(int argc, char **argv);
 
 /* verb_fail() - say what went wrong, in the manner of all tools; returns VERB_FAILED */
 _printf_(1, 2) int verb_fail(const char *format, ...);
+
+/* What options a verb takes. Those that several take have one number each; its own come after. */
+enum {
+        OPT_HELP = 256,
+        OPT_SYSTEM,
+        OPT_SESSION,
+        OPT_ADDRESS,
+        OPT_CONFIG,
+        OPT_PACE,
+        OPT_JSON,
+        OPT_OWN,
+};
+
+#define VERB_DONE (-1) /* the help was asked for, and shown */
+
+struct verb_options {
+        const struct option *options; /* --help, OPT_HELP, is among them */
+        const char *letters;          /* of those that have one, as in getopt() */
+        const char *help;
+        int max_words; /* that may come beside options */
+        int (*take)(void *verb, int option); /* with optarg; 0 or VERB_FAILED */
+};
+
+/**
+ * verb_read_options() - give a verb the options that it was called with
+ *
+ * Return:      0 and optind is at the first of its words; VERB_DONE; or VERB_FAILED, with the
+ *              reason printed.
+ */
+int verb_read_options(const struct verb_options *options, void *verb, int argc, char **argv);
+
+/* verb_pace() - for OPT_PACE: "recorded" or "fast"; 0 or VERB_FAILED */
+int verb_pace(bool *recorded);
 
 /* verb_duration() - "90", "90s", "5m", "1h" in nanoseconds; false if it is none */
 bool verb_duration(const char *text, uint64_t *out);
