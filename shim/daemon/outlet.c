@@ -164,7 +164,8 @@ static bool catch_up(struct outlet *o)
                 return false;
         if (!o->lost)
                 return true;
-        snprintf(line, sizeof(line), "%s%" PRIu64 " lines lost: they were not taken", o->prefix, o->lost);
+        snprintf(line, sizeof(line), "%s%" PRIu64 " line%s lost: nobody took more", o->prefix, o->lost,
+                 o->lost == 1 ? "" : "s");
         if (!emit(o, record, make_record(o, record, LOG_WARNING, line)))
                 return false;
         o->lost = 0;
