@@ -10,6 +10,7 @@
 
 #include "compat-tests/client.h"
 #include "compat-tests/differences.h"
+#include "compat-tests/run-suite.h"
 #include "compat-tests/scenario.h"
 #include "compat-tests/talk.h"
 
@@ -133,9 +134,8 @@ int scenarios_run(const char *topic, const struct scenario *scenarios, size_t n)
         TTest *tests = calloc(n, sizeof(*tests));
         Suite *suite = suite_create(topic);
         TCase *tcase = tcase_create(topic);
-        SRunner *runner;
         size_t i;
-        int failed;
+        int status;
 
         table = scenarios;
         if (!mkdtemp(base))
@@ -149,11 +149,8 @@ int scenarios_run(const char *topic, const struct scenario *scenarios, size_t n)
         }
         tcase_set_timeout(tcase, client_timeout() / 1000 * 4);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
+        status = run_suite(suite);
         free(tests);
         nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return status;
 }

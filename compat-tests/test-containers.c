@@ -23,6 +23,8 @@
 #include <systemd/sd-bus.h>
 #include <unistd.h>
 
+#include "compat-tests/run-suite.h"
+
 #define BUS "org.freedesktop.DBus"
 #define BUS_PATH "/org/freedesktop/DBus"
 #define CONTAINERS BUS ".Containers1"
@@ -607,8 +609,6 @@ int main(void)
 {
         Suite *suite = suite_create("containers");
         TCase *tcase = tcase_create("containers");
-        SRunner *runner;
-        int failed;
 
         if (!getenv("BUS_UNDER_TEST"))
                 return 77;
@@ -627,9 +627,5 @@ int main(void)
         tcase_add_test(tcase, stopping_throws_out_who_is_in);
         tcase_add_test(tcase, there_is_room_for_so_many);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return run_suite(suite);
 }

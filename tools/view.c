@@ -179,13 +179,24 @@ static int read_own(struct view *view, const json_t *reply)
         return error_fold(read_messages(&view->stats, json_object_get(reply, OUR "Messages")));
 }
 
+/* A number as another bus calls it. */
+struct named_gauge {
+        const char *key;
+        enum gauge gauge;
+};
+
+static void take_gauges(struct stats_row *row, const json_t *from, const struct named_gauge *gauges,
+                        size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                row->gauge[gauges[i].gauge] =
+                        json_integer_value(json_object_get(from, gauges[i].key));
+}
+
 /* dbus-broker's connections: (name, credentials, numbers) */
 static int read_broker_peers(struct view *view, const json_t *peers)
 {
-        static const struct {
-                const char *key;
-                enum gauge gauge;
-        } gauges[] = {
+        static const struct named_gauge gauges[] = {
                 { "OutgoingBytes", GAUGE_QUEUED_BYTES },  { "OutgoingFds", GAUGE_QUEUED_FDS },
                 { "IncomingBytes", GAUGE_PARTIAL_BYTES }, { "IncomingFds", GAUGE_PARTIAL_FDS },
                 { "Matches", GAUGE_MATCH_RULES },         { "ReplyObjects", GAUGE_CALLS_WAITING },
@@ -208,9 +219,7 @@ static int read_broker_peers(struct view *view, const json_t *peers)
                 row->gauge[GAUGE_CONNECTIONS] = 1;
                 row->gauge[GAUGE_NAMES] =
                         1 + json_integer_value(json_object_get(numbers, "NameObjects"));
-                for (size_t j = 0; j < ARRAY_SIZE(gauges); j++)
-                        row->gauge[gauges[j].gauge] =
-                                json_integer_value(json_object_get(numbers, gauges[j].key));
+                take_gauges(row, numbers, gauges, ARRAY_SIZE(gauges));
         }
         return 0;
 }
@@ -357,10 +366,7 @@ static json_t *ask(sd_bus *bus, sd_bus_error *error, const char *interface, cons
 
 static void read_connection_stats(struct stats_row *row, const json_t *reply)
 {
-        static const struct {
-                const char *key;
-                enum gauge gauge;
-        } gauges[] = {
+        static const struct named_gauge gauges[] = {
                 { "MatchRules", GAUGE_MATCH_RULES },
                 { "BusNames", GAUGE_NAMES },
                 { "OutgoingBytes", GAUGE_QUEUED_BYTES },
@@ -370,9 +376,7 @@ static void read_connection_stats(struct stats_row *row, const json_t *reply)
                 { "IncomingFDs", GAUGE_PARTIAL_FDS },
         };
 
-        for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
-                row->gauge[gauges[i].gauge] =
-                        json_integer_value(json_object_get(reply, gauges[i].key));
+        take_gauges(row, reply, gauges, ARRAY_SIZE(gauges));
 }
 
 /* What a bus without lists tells of each connection. */

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "compat-tests/memory.h"
+
 uint64_t now(void)
 {
         struct timespec t;
@@ -65,19 +67,11 @@ uint64_t bus_cpu(pid_t bus)
 
 uint64_t bus_resident(pid_t bus)
 {
-        char path[64], line[256];
-        uint64_t kib = 0;
-        FILE *f;
+        uint64_t bytes = process_memory(bus, "VmRSS:");
 
-        snprintf(path, sizeof(path), "/proc/%d/status", bus);
-        f = fopen(path, "re");
-        if (!f)
+        if (!bytes)
                 die("no process %d to look at (--pid)", bus);
-        while (fgets(line, sizeof(line), f))
-                if (sscanf(line, "VmRSS: %" SCNu64, &kib) == 1)
-                        break;
-        fclose(f);
-        return kib * 1024;
+        return bytes;
 }
 
 struct process {

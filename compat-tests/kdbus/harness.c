@@ -193,14 +193,3 @@ void harness_enter(char **argv, const char *const *server)
         }
         exit(!WIFEXITED(status) ? 1 : WEXITSTATUS(status) ?: server_status ? 1 : 0);
 }
-
-int harness_run(Suite *suite)
-{
-        SRunner *runner = srunner_create(suite);
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}

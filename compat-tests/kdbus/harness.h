@@ -8,8 +8,6 @@
  *                and the test itself run once more as a kdbus program, with the library preloaded.
  */
 
-#include <check.h>
-
 /**
  * harness_enter() - the first thing in main()
  * @server:     argv of the server; "@DIR@" in a word stands for the state directory
@@ -21,5 +19,3 @@
  */
 void harness_enter(char **argv, const char *const *server);
 
-/* harness_run() - run a suite; the exit status */
-int harness_run(Suite *suite);

@@ -29,6 +29,7 @@
 #include "bus-core/util/cleanup.h"
 #include "compat-tests/kdbus/harness.h"
 #include "compat-tests/kdbus/kit.h"
+#include "compat-tests/run-suite.h"
 
 static int bus_fd = -1;
 static char suffix[32];
@@ -2261,5 +2262,5 @@ int main(int argc, char **argv)
         tcase_add_checked_fixture(tcase, setup, teardown);
         add_all(tcase);
         suite_add_tcase(suite, tcase);
-        return harness_run(suite);
+        return run_suite(suite);
 }

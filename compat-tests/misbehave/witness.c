@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compat-tests/memory.h"
 #include "compat-tests/misbehave/limits.h"
 #include "compat-tests/misbehave/witness.h"
 
@@ -17,28 +18,11 @@
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-static uint64_t memory(pid_t pid, const char *what)
-{
-        char path[64], line[256];
-        uint64_t kib = 0;
-        FILE *f;
-
-        snprintf(path, sizeof(path), "/proc/%d/status", pid);
-        f = fopen(path, "re");
-        if (!f)
-                return 0;
-        while (fgets(line, sizeof(line), f))
-                if (!strncmp(line, what, strlen(what)))
-                        kib = strtoul(line + strlen(what), NULL, 10);
-        fclose(f);
-        return kib << 10;
-}
-
 void witness_look(struct witness *w)
 {
         if (!w->quiet)
-                w->quiet = memory(w->bus->pid, "VmRSS:");
-        w->peak = memory(w->bus->pid, "VmHWM:");
+                w->quiet = process_memory(w->bus->pid, "VmRSS:");
+        w->peak = process_memory(w->bus->pid, "VmHWM:");
 }
 
 bool witness_memory_counts(void)

@@ -8,16 +8,7 @@
 
 int cmd_match_add(struct cmd *c)
 {
-        ARGS(args, KDBUS_MATCH_REPLACE,
-             {.type = KDBUS_ITEM_BLOOM_MASK, .multiple = true},
-             {.type = KDBUS_ITEM_NAME, .multiple = true},
-             {.type = KDBUS_ITEM_ID, .multiple = true},
-             {.type = KDBUS_ITEM_DST_ID, .multiple = true},
-             {.type = KDBUS_ITEM_NAME_ADD, .multiple = true},
-             {.type = KDBUS_ITEM_NAME_REMOVE, .multiple = true},
-             {.type = KDBUS_ITEM_NAME_CHANGE, .multiple = true},
-             {.type = KDBUS_ITEM_ID_ADD, .multiple = true},
-             {.type = KDBUS_ITEM_ID_REMOVE, .multiple = true});
+        ARGS(args, KDBUS_MATCH_REPLACE, KMATCH_ITEMS);
         struct kdbus_cmd_match *cmd = c->data;
         struct kconn *conn = c->handle->conn;
         int r;

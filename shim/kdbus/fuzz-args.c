@@ -61,14 +61,7 @@ static void fuzz_policy(void *data, size_t n)
 
 static void fuzz_match(void *data, size_t n)
 {
-        ARGS(args, KDBUS_MATCH_REPLACE,
-             {.type = KDBUS_ITEM_BLOOM_MASK, .multiple = true},
-             {.type = KDBUS_ITEM_NAME, .multiple = true},
-             {.type = KDBUS_ITEM_ID, .multiple = true},
-             {.type = KDBUS_ITEM_DST_ID, .multiple = true},
-             {.type = KDBUS_ITEM_NAME_ADD, .multiple = true},
-             {.type = KDBUS_ITEM_NAME_CHANGE, .multiple = true},
-             {.type = KDBUS_ITEM_ID_ADD, .multiple = true});
+        ARGS(args, KDBUS_MATCH_REPLACE, KMATCH_ITEMS);
         uint64_t filter[9] = {0, 1, 2, 3}, item[16] = {};
         struct kmatch_subject user = {.filter = (void *)filter};
         struct kmatch_subject notification = {.notification = (void *)item};

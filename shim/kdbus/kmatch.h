@@ -18,6 +18,18 @@
 #include "shim/kdbus/bloom.h"
 #include "shim/kdbus/kdbus-abi.h"
 
+/* KMATCH_ITEMS - what a command that adds a match may have, for ARGS() */
+#define KMATCH_ITEMS                                                                               \
+        {.type = KDBUS_ITEM_BLOOM_MASK, .multiple = true},                                         \
+        {.type = KDBUS_ITEM_NAME, .multiple = true},                                               \
+        {.type = KDBUS_ITEM_ID, .multiple = true},                                                 \
+        {.type = KDBUS_ITEM_DST_ID, .multiple = true},                                             \
+        {.type = KDBUS_ITEM_NAME_ADD, .multiple = true},                                           \
+        {.type = KDBUS_ITEM_NAME_REMOVE, .multiple = true},                                        \
+        {.type = KDBUS_ITEM_NAME_CHANGE, .multiple = true},                                        \
+        {.type = KDBUS_ITEM_ID_ADD, .multiple = true},                                             \
+        {.type = KDBUS_ITEM_ID_REMOVE, .multiple = true}
+
 struct kconn;
 
 struct kmatch_entry;

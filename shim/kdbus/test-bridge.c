@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "bus-core/util/cleanup.h"
+#include "bus-core/util/test-run.h"
 #include "compat-tests/kdbus/harness.h"
 #include "compat-tests/kdbus/kit.h"
 #include "shim/kdbus/bloom.h"
@@ -945,5 +946,5 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_kdbus_match_is_a_filter_for_dbus_signals);
         tcase_add_test(tcase, kdbus_programs_hear_each_other_once);
         suite_add_tcase(suite, tcase);
-        return harness_run(suite);
+        return test_run(suite);
 }
