@@ -233,19 +233,34 @@ static char *make_config(const struct bus_options *o)
 
 /* --- the process --- */
 
-unsigned int bus_count_fds(const struct bus *bus)
+/* What a thread waits with: lambus starts some when it is busy, and ends them when it is not. */
+static bool belongs_to_thread(int dir, const char *name)
+{
+        char target[64] = "";
+
+        return readlinkat(dir, name, target, sizeof(target) - 1) > 0 &&
+               (!strcmp(target, "anon_inode:[eventpoll]") || !strcmp(target, "anon_inode:[eventfd]"));
+}
+
+static unsigned int count_fds(const struct bus *bus, bool all)
 {
         char path[64];
         unsigned int n = 0;
+        struct dirent *e;
         DIR *d;
 
         snprintf(path, sizeof(path), "/proc/%d/fd", bus->pid);
         d = opendir(path);
-        while (d && readdir(d))
-                n++;
+        while (d && (e = readdir(d)))
+                n += all || !belongs_to_thread(dirfd(d), e->d_name);
         if (d)
                 closedir(d);
         return n;
+}
+
+unsigned int bus_count_fds(const struct bus *bus)
+{
+        return count_fds(bus, true);
 }
 
 static void clean_environment(const struct bus *bus)
@@ -274,6 +289,15 @@ static void clean_environment(const struct bus *bus)
         }
 }
 
+static void collect_workers(char **argv, int *n)
+{
+        if (!getenv("BUS_WORKERS"))
+                return;
+        if (asprintf(&argv[(*n)++], "--workers=%s", getenv("BUS_WORKERS")) < 0 ||
+            asprintf(&argv[(*n)++], "--spread=%s", getenv("BUS_SPREAD") ?: "always") < 0)
+                abort();
+}
+
 static void collect_arguments(struct bus *bus, char **argv, int address_fd)
 {
         char *wrapper = strdup(getenv("BUS_WRAPPER") ?: ""), *save, *p;
@@ -287,8 +311,7 @@ static void collect_arguments(struct bus *bus, char **argv, int address_fd)
                 argv[n++] = bus_expand(bus, "--config-file=${dir}/bus.conf");
                 argv[n++] = strdup("--nofork");
         }
-        if (getenv("BUS_WORKERS") && asprintf(&argv[n++], "--workers=%s", getenv("BUS_WORKERS")) < 0)
-                abort();
+        collect_workers(argv, &n);
         if (address_fd >= 0 && asprintf(&argv[n++], "--print-address=%d", address_fd) < 0)
                 abort();
         for (a = bus->options->arguments; a && *a; a++)
@@ -368,7 +391,7 @@ static char *read_address(int fd)
 static unsigned int count_idle_fds(const struct bus *bus)
 {
         struct client *c = client_connect(bus->address);
-        unsigned int n = bus_count_fds(bus) - (c ? 1 : 0);
+        unsigned int n = count_fds(bus, false) - (c ? 1 : 0);
 
         client_free(c);
         return n;
@@ -451,11 +474,11 @@ static void check_fds(struct bus *bus)
 
         if (bus->options->no_fd_check || bus->options->no_address)
                 return;
-        for (i = 0; i < 200 && bus_count_fds(bus) > bus->n_fds; i++)
+        for (i = 0; i < 200 && count_fds(bus, false) > bus->n_fds; i++)
                 sleep_ms(i < 50 ? 1 : 10);
-        if (bus_count_fds(bus) > bus->n_fds)
+        if (count_fds(bus, false) > bus->n_fds)
                 bus_fail(bus, "the bus had %u descriptors before the scenario and has %u after it",
-                         bus->n_fds, bus_count_fds(bus));
+                         bus->n_fds, count_fds(bus, false));
 }
 
 static void check_log(struct bus *bus)

@@ -7,7 +7,8 @@
  * What it is     One bus under test: a directory of its own, a configuration file, the daemon's
  *                process, and what must be true of it when it goes.
  * Which          BUS_UNDER_TEST is the program, /usr/bin/dbus-daemon by default; BUS_WRAPPER is a
- *                command put before it (valgrind, say). BUS_WORKERS adds `--workers N`.
+ *                command put before it (valgrind, say). BUS_WORKERS adds `--workers N`,
+ *                BUS_SPREAD the `--spread` that goes with it: by default all run always.
  * Promise        bus_stop() fails the test if the daemon was gone before, kept descriptors of
  *                connections that are closed, did not end with status 0 at SIGTERM, or printed what
  *                a sanitizer or valgrind prints.

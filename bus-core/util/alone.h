@@ -7,8 +7,9 @@
  * What it is     Counting on numbers that several threads share, at the price of a plain addition as
  *                long as there is only one thread: a bus with one worker pays nothing for having
  *                been built for many.
- * How            libc knows whether a second thread was ever started (and says no again at most
- *                when it has ended and was joined). A thread that is alone reads and writes; no
+ * How            libc knows whether a second thread was ever started; glibc (tried: 2.36) never takes
+ *                that back. So whoever keeps the threads of a process says when the last of them
+ *                has been joined: alone_again(). A thread that is alone reads and writes; no
  *                other can see the moment between. Its writes are seen by each thread that it
  *                starts later, as all that it did before.
  * Guard          The orders named are those between threads; alone, program order is all there is.
@@ -19,10 +20,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+extern bool alone_declared; /* written while there is one thread only */
+
+/*
+ * alone_again() - all threads that touch what is counted here have been joined, but this one;
+ * alone_no_more() - before it starts the next
+ */
+static inline void alone_again(void)
+{
+        alone_declared = true;
+}
+
+static inline void alone_no_more(void)
+{
+        if (alone_declared)
+                alone_declared = false;
+}
+
 #if defined(__has_include)
 #if __has_include(<sys/single_threaded.h>)
 #include <sys/single_threaded.h>
-#define ALONE (__libc_single_threaded != 0)
+#define ALONE (__libc_single_threaded != 0 || alone_declared)
 #endif
 #endif
 #ifndef ALONE

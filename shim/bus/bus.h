@@ -146,7 +146,7 @@ struct bus {
         struct client *clients;      /* by peer id; Hello said */
         struct user *users;          /* by uid */
         struct ledger ledger;        /* what they all did */
-        struct cds_list_head turns;  /* all there are; constant while threads run */
+        struct cds_list_head turns;  /* of all threads that run */
         struct cds_list_head containers; /* by age */
         uint64_t next_container;
         size_t n_containers;
@@ -156,6 +156,9 @@ struct bus {
         size_t n_monitors;
         size_t n_rules;
         size_t peak_rules, peak_rules_per_client, peak_names, peak_names_per_client;
+
+        _Atomic unsigned int n_workers; /* threads that run */
+        _Atomic uint64_t n_moved;       /* connections that went from one to another, ever */
 
         struct activator *activator; /* NULL: no services */
         const struct bus_stand_ins *stand_ins; /* NULL: no door has any */

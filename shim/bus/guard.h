@@ -14,6 +14,7 @@
  *                waits, drains or writes. A writer says in each slot that it is wanted, and a
  *                reader that sees this gets in line behind it: a mutex alone goes to whoever is
  *                awake, again and again to a worker that some client keeps busy.
+ *                Slots that nobody reads in are not in use, and cost a writer nothing.
  * Not promised   Upgrading: whoever reads must let go before it writes.
  */
 
@@ -31,7 +32,7 @@ struct guard_slot {
 
 struct guard {
         struct guard_slot slot[GUARD_MAX_SLOTS];
-        unsigned int n; /* slots in use; set before any thread starts */
+        _Atomic unsigned int n; /* slots in use: the first ones; see guard_resize() */
 
         struct { /* writers, and readers that found one there; taken before any slot */
                 pthread_mutex_t lock;
@@ -42,6 +43,13 @@ struct guard {
 
 void guard_init(struct guard *guard, unsigned int n);
 void guard_deinit(struct guard *guard);
+
+/*
+ * guard_resize() - from now on the first @n slots are in use: a writer takes no others. By the only
+ * thread that does this, which holds nothing; before the thread of a new slot starts, after that of
+ * an old one has ended.
+ */
+void guard_resize(struct guard *guard, unsigned int n);
 void guard_read(struct guard *guard, unsigned int slot);
 void guard_unread(struct guard *guard, unsigned int slot);
 void guard_write(struct guard *guard);

@@ -49,14 +49,20 @@ static struct kind *displace(struct kinds *kinds, struct kind *set)
         return rarest;
 }
 
+/* The place of a kind in its set, or a free one, or NULL. */
+static struct kind *find(struct kind *set, uint64_t hash)
+{
+        for (size_t i = 0; i < KINDS_WAYS; i++)
+                if (set[i].hash == hash)
+                        return &set[i];
+        return NULL;
+}
+
 static struct kind *claim(struct kinds *kinds, struct kind *set, uint64_t hash,
                           const struct envelope *e)
 {
-        struct kind *kind = NULL;
+        struct kind *kind = find(set, 0);
 
-        for (size_t i = 0; i < KINDS_WAYS && !kind; i++)
-                if (!set[i].hash)
-                        kind = &set[i];
         if (!kind)
                 kind = displace(kinds, set);
         if (!kind)
@@ -69,7 +75,7 @@ static struct kind *claim(struct kinds *kinds, struct kind *set, uint64_t hash,
 void kinds_count(struct kinds *kinds, const struct envelope *e)
 {
         const struct header *h = &e->header;
-        struct kind *set, *kind = NULL;
+        struct kind *set, *kind;
         uint64_t hash = 1;
 
         if (!h->member.off)
@@ -78,9 +84,7 @@ void kinds_count(struct kinds *kinds, const struct envelope *e)
                 hash = mix(hash, envelope_text(e, h->interface), h->interface.len);
         hash = mix(hash, envelope_text(e, h->member), h->member.len) | 1;
         set = kinds->kind[(hash >> 8) % KINDS_SETS];
-        for (size_t i = 0; i < KINDS_WAYS && !kind; i++)
-                if (set[i].hash == hash)
-                        kind = &set[i];
+        kind = find(set, hash);
         if (!kind)
                 kind = claim(kinds, set, hash, e);
         if (!kind) {
@@ -91,4 +95,33 @@ void kinds_count(struct kinds *kinds, const struct envelope *e)
         kind->messages++;
         kind->bytes += e->size;
         kind->life++;
+}
+
+static void add_kind(struct kinds *kinds, struct kind *set, const struct kind *other)
+{
+        struct kind *kind = find(set, other->hash);
+
+        if (!kind) {
+                kind = find(set, 0);
+                if (kind)
+                        *kind = *other;
+        } else {
+                kind->messages += other->messages;
+                kind->bytes += other->bytes;
+                kind->life += other->life;
+        }
+        if (!kind) {
+                kinds->other_messages += other->messages;
+                kinds->other_bytes += other->bytes;
+        }
+}
+
+void kinds_add(struct kinds *kinds, const struct kinds *other)
+{
+        for (size_t i = 0; i < KINDS_SETS; i++)
+                for (size_t j = 0; j < KINDS_WAYS; j++)
+                        if (other->kind[i][j].hash)
+                                add_kind(kinds, kinds->kind[i], &other->kind[i][j]);
+        kinds->other_messages += other->other_messages;
+        kinds->other_bytes += other->other_bytes;
 }

@@ -37,3 +37,6 @@ struct kinds {
 
 /* kinds_count() - one more message; replies, which have no member, are not counted */
 void kinds_count(struct kinds *kinds, const struct envelope *e);
+
+/* kinds_add() - what another thread counted, before it ended; write side */
+void kinds_add(struct kinds *kinds, const struct kinds *other);

@@ -149,11 +149,16 @@ static struct epoll_event *call_all_but_busy(struct poller *poller, struct epoll
 /* Looks for events without sleeping, for AWAKE_USEC at most. */
 static int wait_awake(struct poller *poller, struct epoll_event *events, uint64_t since)
 {
+        uint64_t usec = 0;
         int n;
 
         do {
                 n = epoll_wait(poller->epoll_fd, events, BATCH, 0);
-        } while (n == 0 && now_usec() - since < AWAKE_USEC);
+        } while (n == 0 && (usec = now_usec() - since) < AWAKE_USEC);
+        if (usec) /* this thread alone writes it */
+                atomic_store_explicit(&poller->awake_usec, usec +
+                                      atomic_load_explicit(&poller->awake_usec, memory_order_relaxed),
+                                      memory_order_relaxed);
         return n;
 }
 
@@ -162,7 +167,7 @@ static int wait_for_events(struct poller *poller, struct epoll_event *events, in
         uint64_t since;
         int n;
 
-        if (!poller->wakeful || timeout == 0)
+        if (timeout == 0 || !atomic_load_explicit(&poller->wakeful, memory_order_relaxed))
                 return epoll_wait(poller->epoll_fd, events, BATCH, timeout);
         since = now_usec();
         if (!poller->asleep) {

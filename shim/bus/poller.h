@@ -25,6 +25,7 @@
  */
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -62,7 +63,8 @@ struct poller {
         int wake_fd; /* a timer was set that is due before all others */
         uint64_t calls;    /* of poller_wait() */
         uint64_t short_to; /* turns are short up to this call */
-        bool wakeful;      /* set by its owner: there is a processor to spare */
+        _Atomic bool wakeful; /* set by its owner: there is a processor to spare */
+        _Atomic uint64_t awake_usec; /* time waited without sleeping; any thread reads it */
         unsigned int doubt;  /* the next time in vain doubles it: so many short waits to sleep through */
         unsigned int asleep; /* how many of them are left */
         pthread_mutex_t lock;

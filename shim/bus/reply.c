@@ -174,3 +174,27 @@ void reply_slot_free(struct reply_slot *slot)
         unlink_awaited(slot);
         cache_free(slot);
 }
+
+size_t reply_partners(struct client *client, const struct client **partners, size_t max)
+{
+        struct replies *replies = &client->replies;
+        struct reply_slot *slot;
+        size_t n = 0, left = max;
+
+        lock_enter(&replies->lock);
+        cds_list_for_each_entry(slot, &replies->awaited, awaited_link) {
+                if (!left--)
+                        break;
+                if (!n || partners[n - 1] != slot->callee)
+                        partners[n++] = slot->callee;
+        }
+        left = max - n;
+        cds_list_for_each_entry(slot, &replies->owed, owed_link) {
+                if (!left--)
+                        break;
+                if (!n || partners[n - 1] != slot->caller)
+                        partners[n++] = slot->caller;
+        }
+        lock_leave(&replies->lock);
+        return n;
+}

@@ -81,5 +81,12 @@ struct reply_slot *reply_next_owed(struct client *callee);
 /* reply_next_awaited() - the oldest slot of which @caller is the caller, or NULL */
 struct reply_slot *reply_next_awaited(struct client *caller);
 
+/*
+ * reply_partners() - some of those whom @client waits for, or who wait for it, as of now: addresses to
+ * compare, not to look at. Looks at @max calls of either sort at most, and returns how many it found;
+ * no one twice in a row.
+ */
+size_t reply_partners(struct client *client, const struct client **partners, size_t max);
+
 /* reply_slot_free() - end one slot; guard's write side */
 void reply_slot_free(struct reply_slot *slot);

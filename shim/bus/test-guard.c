@@ -168,6 +168,44 @@ START_TEST(one_slot_needs_no_queue)
 }
 END_TEST
 
+static void *read_once_there(void *data)
+{
+        uint64_t before;
+
+        guard_read(&guard, 2);
+        before = value;
+        busy(20);
+        ck_assert_uint_eq(value, before);
+        guard_unread(&guard, 2);
+        return data;
+}
+
+START_TEST(slots_come_and_go_while_others_write)
+{
+        pthread_t writers[2], reader;
+
+        guard_init(&guard, 2);
+        for (uintptr_t i = 0; i < 2; i++)
+                ck_assert_int_eq(pthread_create(&writers[i], NULL, write_on, (void *)i), 0);
+        for (int round = 0; round < 50; round++) {
+                guard_resize(&guard, 3);
+                ck_assert_int_eq(pthread_create(&reader, NULL, read_once_there, NULL), 0);
+                guard_write(&guard);
+                value++;
+                guard_unwrite(&guard);
+                pthread_join(reader, NULL);
+                guard_resize(&guard, 2);
+        }
+        atomic_store(&stop, true);
+        for (size_t i = 0; i < 2; i++)
+                pthread_join(writers[i], NULL);
+        guard_resize(&guard, 1);
+        guard_write(&guard);
+        guard_unwrite(&guard);
+        guard_deinit(&guard);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("guard");
@@ -176,6 +214,7 @@ int main(void)
         tcase_add_test(tcase, a_writer_waits_for_those_who_are_in_and_for_nobody_else);
         tcase_add_test(tcase, a_reader_waits_for_writers_that_came_before_it_and_for_nobody_else);
         tcase_add_test(tcase, one_slot_needs_no_queue);
+        tcase_add_test(tcase, slots_come_and_go_while_others_write);
         tcase_set_timeout(tcase, 20);
         suite_add_tcase(suite, tcase);
         return test_run(suite);

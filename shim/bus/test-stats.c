@@ -249,6 +249,29 @@ START_TEST(what_is_frequent_stays_whatever_a_client_makes_up)
 }
 END_TEST
 
+START_TEST(what_a_thread_has_counted_is_not_lost_with_it)
+{
+        struct turn third;
+        struct stats stats;
+
+        turn_release(&turn);
+        guard_resize(&bus.guard, 3);
+        ck_assert_int_eq(turn_init(&third, &bus, 2), 0);
+        see(&turn, HEADER_SIGNAL, "com.example.A", "One");
+        see(&third, HEADER_SIGNAL, "com.example.A", "One");
+        see(&third, HEADER_CALL, "com.example.A", "Two");
+        third.kinds->other_messages = 7;
+        turn_deinit(&third);
+        guard_resize(&bus.guard, 2);
+        turn_write(&turn);
+        report(&stats);
+        ck_assert_uint_eq(kind(&stats, "com.example.A.One")->messages, 2);
+        ck_assert_uint_eq(kind(&stats, "com.example.A.Two")->messages, 1);
+        ck_assert_uint_eq(stats.other_messages, 7);
+        stats_deinit(&stats);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("stats");
@@ -261,6 +284,7 @@ int main(void)
         tcase_add_test(tcase, what_two_threads_have_seen_is_one_row);
         tcase_add_test(tcase, two_names_that_begin_alike_for_long_are_one_row);
         tcase_add_test(tcase, what_is_frequent_stays_whatever_a_client_makes_up);
+        tcase_add_test(tcase, what_a_thread_has_counted_is_not_lost_with_it);
         suite_add_tcase(suite, tcase);
         return test_run(suite);
 }

@@ -12,17 +12,37 @@ int turn_init(struct turn *turn, struct bus *bus, unsigned int slot)
         CDS_INIT_LIST_HEAD(&turn->touched);
         tx_init(&turn->tx, &bus->self);
         tx_init(&turn->out, NULL);
-        cds_list_add_tail(&turn->link, &bus->turns);
+        CDS_INIT_LIST_HEAD(&turn->link);
         turn->buffer = malloc(TURN_KEEP + TURN_BUFFER);
         turn->kinds = calloc(1, sizeof(*turn->kinds));
-        return turn->buffer && turn->kinds ? 0 : error_origin(-ENOMEM);
+        if (!turn->buffer || !turn->kinds)
+                return error_origin(-ENOMEM);
+        turn_write(turn);
+        cds_list_add_tail(&turn->link, &bus->turns);
+        turn_release(turn);
+        return 0;
+}
+
+/* It is off the list; what its thread has counted is not to be lost. */
+static void leave_kinds(struct turn *turn)
+{
+        struct turn *first;
+
+        if (cds_list_empty(&turn->bus->turns))
+                return;
+        first = cds_list_first_entry(&turn->bus->turns, struct turn, link);
+        if (turn->kinds)
+                kinds_add(first->kinds, turn->kinds);
 }
 
 void turn_deinit(struct turn *turn)
 {
         assert(cds_list_empty(&turn->touched) && !turn->full);
         match_hits_deinit(&turn->hits);
+        turn_write(turn);
         cds_list_del(&turn->link);
+        leave_kinds(turn);
+        turn_release(turn);
         free(turn->buffer);
         free(turn->kinds);
         cache_trim();
@@ -101,6 +121,9 @@ void turn_drain(struct turn *turn)
         struct client *client;
 
         assert(turn->hold == TURN_NOTHING);
+        atomic_store_explicit(&turn->n_done, turn->load +
+                              atomic_load_explicit(&turn->n_done, memory_order_relaxed),
+                              memory_order_relaxed);
         turn->load = 0;
         while (!cds_list_empty(&turn->touched)) {
                 client = cds_list_first_entry(&turn->touched, struct client, drain.link);

@@ -45,6 +45,7 @@ struct turn {
         enum turn_hold hold;
         struct cds_list_head touched; /* clients, each counted */
         size_t load;                  /* deliveries since the last drain */
+        _Atomic uint64_t n_done;      /* all before that; any thread reads it */
         size_t budget;                /* bytes to read from a connection: TURN_BUFFER or less */
         struct tx tx;                 /* what the bus itself says */
         struct tx out;                /* the message at hand, when several get it (route.c) */
@@ -53,13 +54,14 @@ struct turn {
         struct body_args args; /* of the message at hand, if any rule asks for them */
         struct match_value values[BODY_ARGS_MAX];
         struct kinds *kinds;     /* of messages that it routed */
-        struct cds_list_head link; /* in bus->turns, from before its thread starts */
+        struct cds_list_head link; /* in bus->turns; the write side */
         uint8_t *buffer; /* what a door reads into: an unfinished rest, then TURN_BUFFER */
 };
 
 /* TURN_KEEP - bytes of an unfinished line or message that a door may put in front of a read */
 #define TURN_KEEP (32 * 1024)
 
+/* turn_init(), turn_deinit() - before its thread starts, after it has ended; take the write side */
 int turn_init(struct turn *turn, struct bus *bus, unsigned int slot);
 void turn_deinit(struct turn *turn);
 

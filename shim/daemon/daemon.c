@@ -113,7 +113,7 @@ int daemon_init(struct daemon *d, const struct options *options)
         d->workers = calloc(d->n_workers, sizeof(*d->workers));
         if (!d->workers)
                 return error_origin(-ENOMEM);
-        r = bus_init(&d->bus, d->n_workers, &driver_local);
+        r = bus_init(&d->bus, 1, &driver_local);
         if (r)
                 return error_fold(r);
         d->bus_is_up = true;
@@ -186,7 +186,7 @@ static void on_signal(struct watch *watch, uint32_t events, struct turn *turn)
 
         while (read(d->signal_fd, &info, sizeof(info)) == sizeof(info)) {
                 if (info.ssi_signo == SIGTERM) {
-                        atomic_store(&d->workers[0].stop, true);
+                        worker_ask_to_stop(&d->workers[0]);
                 } else if (info.ssi_signo == SIGHUP) {
                         turn_write(turn);
                         if (daemon_reload(d, turn, why, sizeof(why)))
@@ -217,23 +217,17 @@ static int start_workers(struct daemon *d)
 {
         int r;
 
-        for (unsigned int i = 0; i < d->n_workers; i++) {
-                r = worker_init(&d->workers[i], &d->bus, i);
-                if (r)
-                        return error_fold(r);
-        }
-        r = take_signals(d);
+        r = crew_init(&d->crew, &d->bus, d->workers, d->n_workers, d->options.spread);
+        if (!r)
+                r = take_signals(d);
+        if (!r)
+                r = crew_start(&d->crew);
         if (r)
                 return error_fold(r);
-        for (unsigned int i = 1; i < d->n_workers; i++) {
-                r = worker_start(&d->workers[i]);
-                if (r)
-                        return error_fold(r);
-        }
         r = metrics_start(&d->metrics, &d->workers[0].poller);
         if (r)
                 return error_fold(r);
-        return error_fold(listeners_start(&d->listeners, d->workers, d->n_workers));
+        return error_fold(listeners_start(&d->listeners, &d->crew));
 }
 
 /* Whoever waits for a service is told that none will come. */
@@ -257,15 +251,13 @@ static void stop_workers(struct daemon *d)
         daemon_unwatch_files(d);
         daemon_unwatch_mediation(d);
         daemon_unwatch_console(d);
-        for (unsigned int i = 1; i < d->n_workers; i++)
-                worker_stop(&d->workers[i]);
+        crew_stop(&d->crew);
         timer_clear(&d->expire);
         service_log_by(NULL);
         spawner_deinit(&d->spawner);
         watch_stop(&d->signals);
         closep(&d->signal_fd);
-        for (unsigned int i = d->n_workers; i > 0; i--)
-                worker_deinit(&d->workers[i - 1]);
+        crew_deinit(&d->crew);
 }
 
 static void keep_files(struct daemon *d, bool keep)

@@ -16,6 +16,7 @@
 
 #include "shim/bus/bus.h"
 #include "shim/daemon/busconfig.h"
+#include "shim/daemon/crew.h"
 #include "shim/daemon/listen.h"
 #include "shim/daemon/metrics.h"
 #include "shim/daemon/options.h"
@@ -38,8 +39,9 @@ struct daemon {
         struct cookie_ring cookies;
         struct listeners listeners;
         struct metrics metrics;
-        struct worker *workers;
-        unsigned int n_workers;
+        struct worker *workers; /* the first is the main thread's */
+        unsigned int n_workers; /* at most */
+        struct crew crew;
         bool bus_is_up, listeners_are_up;
 
         struct spawner spawner;

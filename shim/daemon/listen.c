@@ -453,7 +453,7 @@ static void pause_all(struct listeners *all)
         cds_list_for_each_entry(l, &all->list, link)
                 watch_change(&l->watch, EPOLLIN, 0);
         pthread_mutex_unlock(&all->lock);
-        timer_set(&all->resume, &all->workers[0].poller, RESUME_USEC);
+        timer_set(&all->resume, &all->crew->workers[0].poller, RESUME_USEC);
 }
 
 static void resume_all(struct timer *timer, struct turn *turn)
@@ -531,22 +531,20 @@ static void acceptable(struct watch *watch, uint32_t events, struct turn *turn)
                 }
                 container_ref(l->config.container);
                 bus_expect_client(all->bus); /* now: a worker may take its time to see it */
-                if (worker_adopt(&all->workers[all->next_worker], &l->config, fd))
+                if (crew_adopt(all->crew, &l->config, fd))
                         log_limited(LOG_ERR, "accept", 0, "a connection could not be served");
-                all->next_worker = (all->next_worker + 1) % all->n_workers;
         }
 }
 
-int listeners_start(struct listeners *all, struct worker *workers, unsigned int n)
+int listeners_start(struct listeners *all, struct crew *crew)
 {
         struct listener *l;
         int r;
 
-        all->workers = workers;
-        all->n_workers = n;
+        all->crew = crew;
         all->resume.fn = resume_all;
         cds_list_for_each_entry(l, &all->list, link) {
-                r = watch_start(&l->watch, &workers[0].poller, l->fd, EPOLLIN, acceptable);
+                r = watch_start(&l->watch, &crew->workers[0].poller, l->fd, EPOLLIN, acceptable);
                 if (r)
                         return error_fold(r);
         }
@@ -632,7 +630,7 @@ int listeners_open_container(struct listeners *all, struct container *container,
         if (!l->unlink || asprintf(address, "%s,guid=%s", l->address, l->config.guid) < 0)
                 r = -ENOMEM;
         if (!r)
-                r = watch_start(&l->watch, &all->workers[0].poller, l->fd, EPOLLIN, acceptable);
+                r = watch_start(&l->watch, &all->crew->workers[0].poller, l->fd, EPOLLIN, acceptable);
         if (r) {
                 listener_close_container(l);
                 return error_fold(r);
@@ -646,7 +644,7 @@ void listener_close_container(struct listener *l)
         if (l->unlink)
                 unlink(l->unlink); /* at once; the rest is for the thread that accepts */
         if (!l->all->stopped)
-                timer_set(&l->close, &l->all->workers[0].poller, 0);
+                timer_set(&l->close, &l->all->crew->workers[0].poller, 0);
 }
 
 void listener_free_container(struct listener *l)

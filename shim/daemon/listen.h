@@ -6,8 +6,8 @@
  *
  * What it is     The addresses a bus can be reached at, and the sockets behind them.
  * How            Each address of the configuration (or of --address) becomes a listener, or with
- *                "systemd:" as many as were passed. Accepted sockets are given to the workers in
- *                turn. While there are max_incomplete_connections that have not said Hello,
+ *                "systemd:" as many as were passed. Accepted sockets are given to the workers.
+ *                While there are max_incomplete_connections that have not said Hello,
  *                nothing is accepted: the rest wait in the kernel's queue.
  * Source         D-Bus specification, "Server Addresses"; transports in dbus-daemon's own form.
  */
@@ -16,8 +16,8 @@
 
 #include "shim/bus/container.h"
 #include "shim/bus/poller.h"
+#include "shim/daemon/crew.h"
 #include "shim/dbus/conn.h"
-#include "shim/daemon/worker.h"
 
 #define LISTEN_WHY_MAX 512
 
@@ -37,8 +37,7 @@ struct listener {
 struct listeners {
         struct cds_list_head list; /* in the order made */
         struct bus *bus;
-        struct worker *workers;
-        unsigned int n_workers, next_worker;
+        struct crew *crew;
         struct timer resume; /* set while nothing is accepted */
         struct conn_config config; /* what all have in common */
         pthread_mutex_t lock; /* of the list, which containers change from any thread */
@@ -61,7 +60,7 @@ int listeners_add(struct listeners *all, const char *addresses, char *why);
 char *listeners_print(const struct listeners *all);
 
 /* listeners_start() - accept, in the first worker's thread */
-int listeners_start(struct listeners *all, struct worker *workers, unsigned int n);
+int listeners_start(struct listeners *all, struct crew *crew);
 void listeners_stop(struct listeners *all);
 
 /* listeners_make_dir() - where containers' sockets will be; before root's power is given up */

@@ -31,6 +31,7 @@ enum {
         OPT_VERSION,
         OPT_HELP,
         OPT_WORKERS,
+        OPT_SPREAD,
         OPT_CONSOLE_DIR,
         OPT_METRICS,
         OPT_KDBUS,
@@ -55,6 +56,7 @@ static const struct option words[] = {
         { "version", no_argument, NULL, OPT_VERSION },
         { "help", no_argument, NULL, OPT_HELP },
         { "workers", required_argument, NULL, OPT_WORKERS },
+        { "spread", required_argument, NULL, OPT_SPREAD },
         { "console-dir", required_argument, NULL, OPT_CONSOLE_DIR },
         { "metrics", required_argument, NULL, OPT_METRICS },
         { "kdbus", required_argument, NULL, OPT_KDBUS },
@@ -68,9 +70,9 @@ void options_usage(void)
                 "              [--print-address[=DESCRIPTOR]] [--print-pid[=DESCRIPTOR]]\n"
                 "              [--address=ADDRESS] [--fork] [--nofork] [--nopidfile]\n"
                 "              [--syslog] [--nosyslog] [--syslog-only] [--systemd-activation]\n"
-                "              [--service-unit=TEMPLATE] [--workers=N] [--console-dir=DIR]\n"
-                "              [--kdbus=DIRECTORY] [--metrics=ADDRESS] [--introspect]\n"
-                "              [--version] [--help]\n");
+                "              [--service-unit=TEMPLATE] [--workers=N] [--spread=WHEN]\n"
+                "              [--console-dir=DIR] [--kdbus=DIRECTORY] [--metrics=ADDRESS]\n"
+                "              [--introspect] [--version] [--help]\n");
 }
 
 /* The reference takes the next word as the value of these, too, unless it is a word of its own. */
@@ -174,6 +176,23 @@ static bool set_workers(struct options *o, const char *text)
         return true;
 }
 
+static bool set_spread(struct options *o, const char *text)
+{
+        static const char *const when[] = {
+                [SPREAD_ALWAYS] = "always",
+                [SPREAD_RANDOM] = "random",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(when); i++) {
+                if (strcmp(text, when[i]) == 0) {
+                        o->spread = i;
+                        return true;
+                }
+        }
+        fprintf(stderr, "--spread takes \"always\" or \"random\"\n");
+        return false;
+}
+
 /* "name@.service": what stands between is for systemd to judge */
 static bool set_service_unit(struct options *o, const char *text)
 {
@@ -236,6 +255,8 @@ static enum options_action take(struct options *o, int word, char *value)
                 return OPTIONS_RUN;
         case OPT_WORKERS:
                 return set_workers(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;
+        case OPT_SPREAD:
+                return set_spread(o, value) ? OPTIONS_RUN : OPTIONS_FAILED;
         case OPT_KDBUS:
                 o->kdbus = value;
                 return OPTIONS_RUN;

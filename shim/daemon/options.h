@@ -33,6 +33,11 @@ enum options_bus { /* which configuration */
         OPTIONS_BUS_SYSTEM,  /* --system */
 };
 
+enum options_spread { /* when more than one worker runs; see crew.h */
+        SPREAD_ALWAYS,
+        SPREAD_RANDOM,
+};
+
 struct options {
         const char *config_file;
         enum options_bus bus;
@@ -45,6 +50,7 @@ struct options {
         const char *service_unit; /* template of systemd's; NULL: none */
         enum options_log log;
         unsigned int workers; /* 0: choose */
+        enum options_spread spread;
         const char *metrics;     /* address where to report; NULL: nowhere */
         const char *console_dir; /* who has a file there is at the console; NULL: CONSOLE_DIR */
         const char *kdbus;    /* state directory of a kdbus domain to serve beside; NULL: none */

@@ -461,6 +461,39 @@ static void conn_timeout(struct timer *timer, struct turn *turn)
                                      : "not authenticated in time (auth_timeout)");
 }
 
+/* --- another owner --------------------------------------------------------------------------- */
+
+void conn_leave(struct conn *conn)
+{
+        cds_list_del(&conn->link);
+        timer_leave(&conn->timer);
+        timer_leave(&conn->wait.timer);
+        watch_leave(&conn->watch);
+}
+
+void conn_enter(struct conn *conn, struct turn *turn, struct poller *poller,
+                struct cds_list_head *owned)
+{
+        int r;
+
+        cds_list_add_tail(&conn->link, owned);
+        conn->weighed = conn_work(conn);
+        timer_enter(&conn->timer, poller);
+        timer_enter(&conn->wait.timer, poller);
+        r = watch_enter(&conn->watch, poller);
+        if (r)
+                conn_end(conn, turn, "it could not be served any longer");
+}
+
+/* A delivery, most often a write and a thread woken, costs as much as reading a few messages. */
+uint64_t conn_work(const struct conn *conn)
+{
+        const struct counts *count = &conn->client.count;
+
+        return counts_get(count, COUNT_MESSAGES_IN) + 4 * counts_get(count, COUNT_WAKEUPS_CAUSED) +
+               counts_get(count, COUNT_BYTES_IN) / 2048;
+}
+
 /* --- leave ----------------------------------------------------------------------------------- */
 
 /* What one sendmsg takes: pieces that point into envelopes, or into copies of small ones. */

@@ -14,8 +14,8 @@
  *                frame   conn_take()        (frame.c) every whole message of what arrived
  *                leave   conn_drain()       all deliverable messages with one sendmsg: small ones
  *                                           copied together, large ones from where they are
- * Ownership      The poller's thread owns the connection: it reads, and it alone ends it. Any
- *                thread may drain. The descriptor is closed with the last reference, so its
+ * Ownership      The poller's thread owns the connection: it reads, and it alone ends it. It may
+ *                give it to another (conn_leave(), conn_enter()). Any thread may drain. The descriptor is closed with the last reference, so its
  *                number is never reused under a thread that still writes.
  * Backpressure   A client whose own inbox is over its limit is not read until it has read. One
  *                that has nearly filled another's is not read for a while (shim/bus/pressure.h).
@@ -53,6 +53,7 @@ struct conn {
         _Atomic bool held;   /* not read, since it does not read */
         _Atomic bool waits;  /* not read, since a receiver does not; as wait.to */
         bool ended;
+        uint64_t weighed; /* conn_work() when its owner looked last */
         size_t limit; /* LIMIT_INDEX() of the one it has to go for; PRESSURE_NO_LIMIT */
 
         struct auth *auth; /* NULL once it is over */
@@ -107,6 +108,21 @@ int conn_new(struct turn *turn, struct poller *poller, struct cds_list_head *own
  * @reason:     for the log; NULL for a client that went by itself
  */
 void conn_end(struct conn *conn, struct turn *turn, const char *reason);
+
+/**
+ * conn_leave() - its owner's thread gives it away, between two turns
+ *
+ * It is in no list then, and its link is free for use. What others write to it meanwhile leaves; it
+ * is not read until conn_enter().
+ */
+void conn_leave(struct conn *conn);
+
+/* conn_enter() - from now on it is this thread's, as with conn_new(); if it cannot be, it ends */
+void conn_enter(struct conn *conn, struct turn *turn, struct poller *poller,
+                struct cds_list_head *owned);
+
+/* conn_work() - what it has cost the threads that owned it so far, in messages */
+uint64_t conn_work(const struct conn *conn);
 
 /* conn_wait() - do not read it until turn->full has read, or for long enough */
 void conn_wait(struct conn *conn, struct turn *turn);

@@ -2,7 +2,8 @@
 
 /*
  * Connections that send through a bus in this process: what lies on the road of a message comes
- * from caches that are filled after a while, and nothing from malloc().
+ * from caches that are filled after a while, and nothing from malloc(). And connections that go from
+ * one poller to another meanwhile.
  */
 
 #include "config.h"
@@ -37,7 +38,7 @@ struct letter {
 
 static struct bus bus;
 static struct turn turn;
-static struct poller poller;
+static struct poller poller, other_poller;
 static CDS_LIST_HEAD(conns);
 static struct conn_config config = { .mechanisms = AUTH_EXTERNAL, .can_pass_fds = true };
 static size_t n_allocated; /* by the bus */
@@ -72,7 +73,9 @@ static void setup(void)
         ck_assert_int_eq(bus_init(&bus, 1, &driver_local), 0);
         ck_assert_int_eq(turn_init(&turn, &bus, 0), 0);
         ck_assert_int_eq(poller_init(&poller), 0);
+        ck_assert_int_eq(poller_init(&other_poller), 0);
         poller_enter(&poller);
+        poller_enter(&other_poller);
         memset(config.guid, 'a', sizeof(config.guid) - 1);
 }
 
@@ -84,6 +87,7 @@ static void teardown(void)
         turn_deinit(&turn);
         bus_deinit(&bus);
         poller_deinit(&poller);
+        poller_deinit(&other_poller);
 }
 
 /* All that the bus has to do now. Only its allocations count: assertions make some, too. */
@@ -91,7 +95,7 @@ static void let_work(void)
 {
         size_t before = fault_allocations();
 
-        while (poller_wait(&poller, &turn, 0) > 0)
+        while (poller_wait(&poller, &turn, 0) + poller_wait(&other_poller, &turn, 0) > 0)
                 turn_drain(&turn);
         n_allocated += fault_allocations() - before;
 }
@@ -289,6 +293,112 @@ START_TEST(a_signal_to_many_allocates_nothing_in_the_steady_state)
 }
 END_TEST
 
+/* The last of them goes to the poller that it is not at; returns the connection. */
+static struct conn *move_last(void)
+{
+        struct conn *conn = cds_list_entry(conns.prev, struct conn, link);
+        struct poller *to = conn->watch.poller == &poller ? &other_poller : &poller;
+
+        conn_leave(conn);
+        conn_enter(conn, &turn, to, &conns);
+        ck_assert_ptr_eq(conn->watch.poller, to);
+        return conn;
+}
+
+START_TEST(a_connection_may_move_between_any_two_bytes)
+{
+        static const size_t n_body[] = { 8, CONN_LARGE };
+        struct letter call;
+        struct side a, b;
+
+        set_policy(true);
+        join(&b);
+        join(&a);
+        make(&call, HEADER_SIGNAL, b.name, "Signal", n_body[_i]);
+        for (size_t cut = 0; cut < call.n; cut += cut < 256 ? 1 : 1000) {
+                uint32_t serial = ++a.serial;
+
+                memcpy(call.data + 8, &serial, sizeof(serial));
+                put(&a, call.data, cut);
+                let_work();
+                move_last();
+                let_work();
+                move_last();
+                move_last();
+                put(&a, call.data + cut, call.n - cut);
+                ck_assert_uint_ge(take(&b), call.n);
+                ck_assert_mem_eq(buffer + 8, &serial, sizeof(serial));
+                ck_assert_uint_eq(take(&b), 0);
+        }
+        free(call.data);
+        close(a.fd);
+        close(b.fd);
+}
+END_TEST
+
+START_TEST(the_time_for_descriptors_to_find_their_message_goes_on_after_a_move)
+{
+        struct conn *conn;
+        struct side a;
+        uint64_t due;
+
+        set_policy(true);
+        join(&a);
+        conn = cds_list_entry(conns.prev, struct conn, link);
+        ck_assert_uint_eq(conn->timer.due, 0);
+        timer_set(&conn->timer, &poller, 20000);
+        due = conn->timer.due;
+        move_last();
+        ck_assert_uint_eq(conn->timer.due, due);
+        ck_assert_ptr_eq(conn->timer.poller, &other_poller);
+        client_ref(&conn->client);
+        while (!conn->ended)
+                ck_assert_int_ge(poller_wait(&other_poller, &turn, UINT64_MAX), 0);
+        ck_assert_uint_ge(now_usec(), due);
+        client_unref(&conn->client);
+        close(a.fd);
+}
+END_TEST
+
+START_TEST(a_connection_that_cannot_move_ends)
+{
+        struct poller none = { .epoll_fd = -1 };
+        struct conn *conn;
+        struct side a;
+
+        set_policy(true);
+        join(&a);
+        conn = cds_list_entry(conns.prev, struct conn, link);
+        conn_leave(conn);
+        conn_enter(conn, &turn, &none, &conns);
+        turn_drain(&turn);
+        ck_assert(cds_list_empty(&conns));
+        ck_assert_int_eq(recv(a.fd, buffer, sizeof(buffer), MSG_DONTWAIT), 0);
+        close(a.fd);
+}
+END_TEST
+
+START_TEST(a_connection_that_is_closed_on_its_way_ends_on_arrival)
+{
+        struct conn *conn;
+        struct side a;
+
+        set_policy(true);
+        join(&a);
+        conn = cds_list_entry(conns.prev, struct conn, link);
+        conn_leave(conn);
+        if (_i)
+                close(a.fd);
+        else
+                conn->client.door->close(&conn->client);
+        conn_enter(conn, &turn, &other_poller, &conns);
+        let_work();
+        ck_assert(cds_list_empty(&conns));
+        if (!_i)
+                close(a.fd);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("conn");
@@ -298,6 +408,10 @@ int main(void)
         tcase_add_loop_test(tcase, a_call_and_its_reply_allocate_nothing_in_the_steady_state, 0,
                             ARRAY_SIZE(roads));
         tcase_add_loop_test(tcase, a_signal_to_many_allocates_nothing_in_the_steady_state, 0, 2);
+        tcase_add_loop_test(tcase, a_connection_may_move_between_any_two_bytes, 0, 2);
+        tcase_add_test(tcase, the_time_for_descriptors_to_find_their_message_goes_on_after_a_move);
+        tcase_add_test(tcase, a_connection_that_cannot_move_ends);
+        tcase_add_loop_test(tcase, a_connection_that_is_closed_on_its_way_ends_on_arrival, 0, 2);
         suite_add_tcase(suite, tcase);
 
         return test_run(suite);

@@ -916,7 +916,7 @@ int main(int argc, char **argv)
 {
         static const char *const server[] = {
                 LAMBUS_DAEMON, "--session", "--nofork", "--nosyslog", "--workers=4",
-                "--address=unix:path=@DIR@/dbus", "--kdbus=@DIR@", NULL};
+                "--spread=always", "--address=unix:path=@DIR@/dbus", "--kdbus=@DIR@", NULL};
         TCase *tcase = tcase_create("bridge");
         Suite *suite = suite_create("bridge");
 
