@@ -19,8 +19,8 @@
 #define LIMIT_NEVER UINT64_MAX /* a time that does not come */
 
 struct limits {
-        uint64_t max_incoming_bytes;             /* read but unhandled bytes of one connection */
-        uint64_t max_incoming_unix_fds;          /* descriptors in those */
+        uint64_t max_incoming_bytes;             /* taken, not needed: nothing waits unhandled */
+        uint64_t max_incoming_unix_fds;          /* the same */
         uint64_t max_outgoing_bytes;             /* bytes queued for one connection */
         uint64_t max_outgoing_unix_fds;          /* descriptors in those */
         uint64_t max_message_size;               /* one message, header and body */
