@@ -57,6 +57,13 @@ static void fails(struct bus *bus)
         free(log);
 }
 
+/* What is wrong is called a dovecote in each of these. */
+static void fails_by_name(struct bus *bus)
+{
+        ends_with(bus, 1);
+        expect_text(bus, "log", "dovecote");
+}
+
 static void shows_usage(struct bus *bus)
 {
         ends_with(bus, 1);
@@ -373,6 +380,20 @@ static void serves_after_a_full_restart(struct bus *bus)
         check_address(bus->address);
 }
 
+/* The bus is to become somebody whom it cannot become. */
+static void stays_who_he_is(void)
+{
+        static const struct bus_options options = { .extra = "<user>daemon</user>" };
+        struct bus bus;
+
+        bus_prepare(&bus, &options);
+        ck_assert_int_eq(chown(bus.dir, 65534, 65534), 0);
+        ck_assert_int_eq(setresuid(65534, 65534, 65534), 0); /* this process is this test's alone */
+        bus_spawn(&bus);
+        check_address(bus.address);
+        bus_stop(&bus);
+}
+
 static const struct scenario scenarios[] = {
         { "--version says which and ends with 0", .run = shows_version, ENDS("--version") },
         { "--help shows the usage and ends with 1", .run = shows_usage, ENDS("--help") },
@@ -383,7 +404,20 @@ static const struct scenario scenarios[] = {
         { "without a configuration there is no start", .run = fails, ENDS("--nofork") },
         { "two configurations are one too many", .run = fails, ENDS(CONFIG, "--session") },
         { "a file named twice is one too many", .run = fails, ENDS(CONFIG, CONFIG) },
-        { "a missing file is no start", .run = fails, ENDS("--config-file=/nonexistent/bus.conf") },
+        { "a missing file is no start, and named", .run = fails_by_name,
+          ENDS("--config-file=/nonexistent/dovecote.conf") },
+        { "an unknown <user> is no start, and named", .run = fails_by_name,
+          .options = { .no_address = true, .extra = "<user>dovecote</user>" } },
+        { "an included file that is missing is no start, and named", .run = fails_by_name,
+          .options = { .no_address = true, .extra = "<include>/nonexistent/dovecote</include>" } },
+        { "an unknown element is no start, and named", .run = fails_by_name,
+          .options = { .no_address = true, .extra = "<dovecote/>" } },
+        { "an unknown limit is no start, and named", .run = fails_by_name,
+          .options = { .no_address = true, .extra = "<limit name=\"dovecote\">1</limit>" } },
+        { "a pid file that cannot be is no start, and named", .run = fails_by_name,
+          .options = { .no_address = true, .extra = "<pidfile>/nonexistent/dovecote</pidfile>" } },
+        { "who is not root stays who he is, whatever <user> says", .run_alone = stays_who_he_is,
+          .needs_root = true },
         { "--config-file without a value is no start", .run = fails, ENDS("--config-file") },
         { "--print-address twice is no start", .run = fails,
           ENDS(CONFIG, "--nofork", "--print-address=1", "--print-address=1") },
@@ -438,14 +472,14 @@ static const struct scenario scenarios[] = {
           .options = { .listen = "systemd:", .sockets = 2 } },
         { "systemd: without a socket is no start", .run = fails,
           .options = { .listen = "systemd:", .no_address = true } },
-        { "an unknown transport is no start", .run = fails,
-          .options = { .listen = "pigeon:loft=1", .no_address = true } },
+        { "an unknown transport is no start, and named", .run = fails_by_name,
+          .options = { .listen = "dovecote:loft=1", .no_address = true } },
         { "an address without a key is no start", .run = fails,
           .options = { .listen = "unix:", .no_address = true } },
         { "two places in one address are no start", .run = fails,
           .options = { .listen = "unix:path=${dir}/a,abstract=b", .no_address = true } },
-        { "a path that cannot be is no start", .run = fails,
-          .options = { .listen = "unix:path=/nonexistent/bus", .no_address = true } },
+        { "a path that cannot be is no start, and named", .run = fails_by_name,
+          .options = { .listen = "unix:path=/nonexistent/dovecote", .no_address = true } },
         { "unix:runtime with another value is no start", .run = fails,
           .options = { .listen = "unix:runtime=no", .no_address = true } },
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * Log: a bus does not wait for whoever should read what it writes. Ours alone: the reference stands
- * still until somebody does.
+ * Log: a bus does not wait for whoever should read what it writes, and does not end without a word.
+ * Ours alone: the reference stands still until somebody reads.
  */
 
 #define _GNU_SOURCE
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "compat-tests/client.h"
@@ -125,7 +126,60 @@ static void nobody_reads(void)
         stop_at_pipe(&bus, fd, text);
 }
 
+/* --- last words ------------------------------------------------------------------------------ */
+
+/* It ends with status 1, and what is wrong, which is called dovecote, is named. */
+static void says_why(struct bus *bus)
+{
+        int status = bus_wait(bus);
+
+        if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 1)
+                bus_fail(bus, "ended with %#x", status);
+        if (!bus_log_has(bus, "dovecote"))
+                bus_fail(bus, "does not say what is wrong");
+}
+
+/* So few descriptors that it cannot start, but can say so. */
+static void too_few_descriptors(void)
+{
+        static const struct bus_options options = { .no_address = true };
+        char wrapper[64];
+        struct bus bus;
+        int status;
+
+        if (getenv("BUS_WRAPPER"))
+                return; /* a tool that needs some as well */
+        for (int n = 4; n <= 6; n++) {
+                snprintf(wrapper, sizeof(wrapper), "prlimit --nofile=%d:%d", n, n);
+                setenv("BUS_WRAPPER", wrapper, 1);
+                bus_prepare(&bus, &options);
+                bus_spawn(&bus);
+                status = bus_wait(&bus);
+                if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != 1)
+                        bus_fail(&bus, "ended with %#x", status);
+                if (!bus_log_has(&bus, "Failed to start message bus: "))
+                        bus_fail(&bus, "ends without a word");
+        }
+}
+
+#define ARGUMENTS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define STARTED(...)                                                                               \
+        .run = says_why, .options = { .arguments = ARGUMENTS(__VA_ARGS__), .no_address = true,     \
+                                      .no_fd_check = true }
+
 static const struct scenario scenarios[] = {
+        { "an unknown option is named", STARTED("--dovecote") },
+        { "a word that is no option is named", STARTED("dovecote") },
+        { "a configuration that was given already is named",
+          .run = says_why,
+          .options = { .arguments = ARGUMENTS("--config-file=/dovecote", "--session"),
+                       .own_arguments = true, .no_address = true } },
+        { "an address that is none is named", STARTED("--address=dovecote") },
+        { "so is one for statistics", STARTED("--metrics=dovecote") },
+        { "a kdbus domain that cannot be is named", STARTED("--kdbus=/nonexistent/dovecote") },
+        { "also when it goes to the background",
+          STARTED("--fork", "--kdbus=/nonexistent/dovecote") },
+        { "too few descriptors: it does not start, and says so", .run_alone = too_few_descriptors },
         { "nobody reads the log: the bus goes on, and says later how much was lost",
           .run_alone = nobody_reads },
 };

@@ -75,8 +75,7 @@ int daemon_configure(struct daemon *d)
                         r = fall_back(d, why);
         }
         if (r) {
-                fprintf(stderr, "Failed to start message bus: %s\n", why);
-                return -EINVAL;
+                return daemon_fail(d, -EINVAL, "%s", why);
         }
         d->told.read = now_usec();
         if (d->config->type) {
@@ -125,7 +124,7 @@ static void report_service(void *arg, const struct service_problem *problem)
                 log_line(LOG_WARNING, "%s line %u: %s%s", problem->file, problem->line,
                          problem->text, problem->skipped ? ": the file is left out" : "");
         else
-                log_line(LOG_WARNING, "%s %s%s", problem->file, problem->text,
+                log_line(LOG_WARNING, "%s: %s%s", problem->file, problem->text,
                          problem->skipped ? ": it is left out" : "");
 }
 

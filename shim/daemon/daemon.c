@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -141,6 +142,29 @@ void daemon_deinit(struct daemon *d)
         closep(&d->tell);
 }
 
+int daemon_fail(struct daemon *d, int error, const char *format, ...)
+{
+        va_list ap;
+
+        if (!d->failure[0]) {
+                va_start(ap, format);
+                vsnprintf(d->failure, sizeof(d->failure), format, ap);
+                va_end(ap);
+        }
+        return error_fold(error);
+}
+
+void daemon_tell_failure(const struct daemon *d, int error)
+{
+        const char *why = d->failure[0] ? d->failure : strerror(-error);
+
+        if (d->logs)
+                log_line(LOG_ERR, "Failed to start message bus: %s", why);
+        else
+                fprintf(stderr, "lambus-daemon[%d]: Failed to start message bus: %s\n", (int)getpid(),
+                        why);
+}
+
 static unsigned int mechanisms(const struct busconfig *config)
 {
         unsigned int all = 0;
@@ -170,10 +194,8 @@ int daemon_listen(struct daemon *d)
         metrics_init(&d->metrics, &d->bus);
         if (!r && d->options.metrics)
                 r = metrics_listen(&d->metrics, d->options.metrics, why);
-        if (r) {
-                fprintf(stderr, "Failed to start message bus: %s\n", why);
-                return error_fold(r);
-        }
+        if (r)
+                return daemon_fail(d, r, "%s", why);
         d->bus.address = listeners_print(&d->listeners);
         return d->bus.address ? 0 : error_origin(-ENOMEM);
 }
@@ -277,18 +299,14 @@ static int settle_in(struct daemon *d)
         gid_t gid;
         int r;
 
-        if (config->pidfile && !d->options.nopidfile && access(config->pidfile, F_OK) == 0) {
-                fprintf(stderr,
-                        "Failed to start message bus: The pid file \"%s\" exists, if the message "
-                        "bus is not running, remove this file\n",
-                        config->pidfile);
-                return -EEXIST;
-        }
+        if (config->pidfile && !d->options.nopidfile && access(config->pidfile, F_OK) == 0)
+                return daemon_fail(d, -EEXIST,
+                                   "The pid file \"%s\" exists, if the message bus is not running, "
+                                   "remove this file",
+                                   config->pidfile);
         if (d->options.print_address >= 0 &&
             service_print(d->options.print_address, d->bus.address)) {
-                fprintf(stderr, "Failed to start message bus: Printing message bus address: %s\n",
-                        strerror(errno));
-                return -EBADF;
+                return daemon_fail(d, -EBADF, "Printing message bus address: %m");
         }
         if (fork_it) {
                 keep_files(d, true); /* if this process ends here, the child has them */
@@ -303,21 +321,16 @@ static int settle_in(struct daemon *d)
         }
         if (config->pidfile && !d->options.nopidfile) {
                 r = service_pidfile(config->pidfile);
-                if (r) {
-                        fprintf(stderr, "Failed to start message bus: Failed to write \"%s\": %s\n",
-                                config->pidfile, strerror(-r));
-                        return r;
-                }
+                if (r)
+                        return daemon_fail(d, r, "Failed to write \"%s\": %s", config->pidfile,
+                                           strerror(-r));
                 d->pidfile = strdup(config->pidfile); /* a reload replaces the configuration */
                 if (!d->pidfile)
                         return error_origin(-ENOMEM);
         }
         snprintf(pid, sizeof(pid), "%d", (int)getpid());
-        if (d->options.print_pid >= 0 && service_print(d->options.print_pid, pid)) {
-                fprintf(stderr, "Failed to start message bus: Printing message bus PID: %s\n",
-                        strerror(errno));
-                return -EBADF;
-        }
+        if (d->options.print_pid >= 0 && service_print(d->options.print_pid, pid))
+                return daemon_fail(d, -EBADF, "Printing message bus PID: %m");
         r = daemon_mediate(d);
         if (r)
                 return r;
@@ -326,10 +339,8 @@ static int settle_in(struct daemon *d)
                 if (userdb_user(&uid, &gid, config->user) == 0)
                         listeners_make_dir(config->type, uid, gid);
                 r = service_change_user(config->user, why, sizeof(why));
-                if (r) {
-                        fprintf(stderr, "Failed to start message bus: %s\n", why);
-                        return r;
-                }
+                if (r)
+                        return daemon_fail(d, r, "%s", why);
                 creds_unref(d->bus.creds);
                 r = creds_of_self(&d->bus.creds);
                 if (r)
@@ -338,8 +349,7 @@ static int settle_in(struct daemon *d)
         if (log == OPTIONS_LOG_AS_CONFIGURED)
                 log = config->syslog ? OPTIONS_LOG_BOTH : OPTIONS_LOG_STDERR;
         service_log(log, config->type);
-        if (fork_it)
-                service_leave_terminal();
+        d->logs = true;
         return 0;
 }
 
@@ -363,7 +373,7 @@ int daemon_serve(struct daemon *d)
                 return r;
         r = start_workers(d);
         if (r)
-                return error_fold(r);
+                return daemon_fail(d, r, "It cannot wait for clients: %s", strerror(-r));
         service_log_by(&d->workers[0].poller);
         spawner_init(&d->spawner, &d->workers[0].poller, service_logs_to_syslog());
         r = activator_new(&d->bus.activator, &d->bus, &d->workers[0].poller);
@@ -376,9 +386,15 @@ int daemon_serve(struct daemon *d)
                 r = daemon_watch_files(d);
         if (!r)
                 r = daemon_watch_mediation(d);
-        if (!r && d->options.kdbus)
+        if (!r && d->options.kdbus) {
                 r = bridge_new(&d->kdbus, &d->bus, &d->workers[0].poller, d->options.kdbus);
+                if (r)
+                        daemon_fail(d, r, "No kdbus domain can be at \"%s\": %s", d->options.kdbus,
+                                    strerror(-r));
+        }
         if (!r) {
+                if (d->tell >= 0)
+                        service_leave_terminal();
                 if (d->tell >= 0 && write(d->tell, "", 1) == 1)
                         closep(&d->tell);
                 d->tell = -1;

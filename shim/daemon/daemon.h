@@ -60,6 +60,8 @@ struct daemon {
         struct timer expire; /* set while replies can come too late */
         char *pidfile; /* ours to remove; NULL: none */
         int tell; /* parent of a fork waits here; -1: none */
+        bool logs;         /* standard error may be gone: what is to be said goes to the log */
+        char failure[768]; /* why it cannot start; "": its error number says it all */
 };
 
 int daemon_init(struct daemon *d, const struct options *options);
@@ -67,6 +69,12 @@ void daemon_deinit(struct daemon *d);
 int daemon_configure(struct daemon *d);
 int daemon_listen(struct daemon *d);
 int daemon_serve(struct daemon *d);
+
+/* daemon_fail() - note why it cannot start; the first reason counts. Returns @error */
+_printf_(3, 4) int daemon_fail(struct daemon *d, int error, const char *format, ...);
+
+/* daemon_tell_failure() - say so, once: nothing ends without a word */
+void daemon_tell_failure(const struct daemon *d, int error);
 
 /* daemon_read_config() - the configuration as it is written now; not applied */
 int daemon_read_config(struct daemon *d, struct busconfig **configp, struct busconfig_note *note);
@@ -92,7 +100,7 @@ void daemon_describe_config(const struct daemon *d, struct writer *w);
 int daemon_watch_files(struct daemon *d);
 void daemon_unwatch_files(struct daemon *d);
 
-/* daemon_mediate() - see which security modules are on (security.c); complains itself */
+/* daemon_mediate() - see which security modules are on (security.c) */
 int daemon_mediate(struct daemon *d);
 
 /* daemon_associate() - the contexts that the configuration gives to names; write side */

@@ -357,7 +357,7 @@ static char *tcp_address(const struct listener *l, const struct tcp *tcp, const 
 static int listen_tcp(struct listeners *all, const struct address *a, bool nonce, char *why)
 {
         struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE }, *list, *ai;
-        char port[NI_MAXSERV] = "";
+        char port[NI_MAXSERV] = "", where[VALUE_MAX + 40];
         struct sockaddr_storage sa;
         socklen_t len;
         struct tcp tcp;
@@ -396,20 +396,40 @@ static int listen_tcp(struct listeners *all, const struct address *a, bool nonce
                 n++;
         }
         freeaddrinfo(list);
-        return r ? fail(why, r, "Failed to listen at tcp", tcp.bind) : 0;
+        snprintf(where, sizeof(where), "%s:%s", tcp.bind, tcp.port);
+        return r ? fail(why, r, "Failed to listen at tcp", where) : 0;
 }
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
+static int unknown_transport(const struct address *a, char *why)
+{
+        snprintf(why, LISTEN_WHY_MAX,
+                 "Unknown address type \"%.*s\" (examples of valid types are \"tcp\" and \"unix\")",
+                 (int)MIN(a->transport_n, (size_t)64), a->transport);
+        return error_origin(-EINVAL);
+}
+
+/* A mistake in an address stands where the address was written: which one was it? */
+static int blame(char *why, const char *addresses, int error)
+{
+        size_t n = strlen(why);
+
+        if (error == -EINVAL)
+                snprintf(why + n, LISTEN_WHY_MAX - n, ", in the address \"%.150s\"", addresses);
+        return error_fold(error);
+}
+
 int listeners_add(struct listeners *all, const char *addresses, char *why)
 {
+        const char *given = addresses;
         struct address a;
         int r;
 
         while (*addresses) {
                 r = address_next(&a, &addresses);
                 if (r)
-                        return bad_address(why, wire_strerror(r));
+                        return blame(why, given, bad_address(why, wire_strerror(r)));
                 if (address_is(&a, "unix"))
                         r = listen_unix(all, &a, why);
                 else if (address_is(&a, "systemd"))
@@ -417,10 +437,9 @@ int listeners_add(struct listeners *all, const char *addresses, char *why)
                 else if (address_is(&a, "tcp") || address_is(&a, "nonce-tcp"))
                         r = listen_tcp(all, &a, address_is(&a, "nonce-tcp"), why);
                 else
-                        r = bad_address(why, "Unknown address type (examples of valid types are "
-                                             "\"tcp\" and \"unix\")");
+                        r = unknown_transport(&a, why);
                 if (r)
-                        return error_fold(r);
+                        return blame(why, given, r);
         }
         return 0;
 }

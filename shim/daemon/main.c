@@ -31,6 +31,8 @@ static int run(const struct options *options)
                 r = daemon_listen(&d);
         if (!r)
                 r = daemon_serve(&d);
+        if (r)
+                daemon_tell_failure(&d, r);
         daemon_deinit(&d);
         return r ? 1 : 0;
 }

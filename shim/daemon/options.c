@@ -155,9 +155,15 @@ static bool set_descriptor(int *fd, const char *word, const char *text)
 static enum options_action set_config(struct options *o, enum options_bus bus, const char *file)
 {
         if (o->config_file)
-                fprintf(stderr, "--system or --session or --config-file given twice\n");
-        if (o->config_file || !file)
+                fprintf(stderr, "The configuration is to be %s already: --system, --session and "
+                                "--config-file exclude each other\n",
+                        o->config_file);
+        if (o->config_file)
+                return OPTIONS_FAILED;
+        if (!file) {
+                fprintf(stderr, "No configuration file specified.\n");
                 return OPTIONS_USAGE;
+        }
         o->config_file = file;
         o->bus = bus;
         return OPTIONS_RUN;
@@ -275,12 +281,17 @@ enum options_action options_parse(struct options *o, int argc, char **argv)
                 return OPTIONS_FAILED;
         opterr = 0;
         while ((word = getopt_long(n, o->args, "+h?", words, NULL)) != -1) {
+                if (word == '?' && strcmp(o->args[optind - 1], "-?"))
+                        fprintf(stderr, optopt ? "\"%s\" lacks a value, or takes none\n"
+                                               : "\"%s\" is no option\n", o->args[optind - 1]);
                 action = take(o, word, optarg);
                 if (action != OPTIONS_RUN)
                         return action;
         }
-        if (optind < n)
+        if (optind < n) {
+                fprintf(stderr, "\"%s\" is one word too many\n", o->args[optind]);
                 return OPTIONS_USAGE;
+        }
         if (!o->config_file) {
                 fprintf(stderr, "No configuration file specified.\n");
                 return OPTIONS_USAGE;

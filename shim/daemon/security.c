@@ -33,8 +33,7 @@ int daemon_mediate(struct daemon *d)
         audit_start();
         r = mediation_new(&d->bus.mediation, d->config->type, mode_of(d->config), why, sizeof(why));
         if (r) {
-                fprintf(stderr, "Failed to start message bus: %s\n", r > 0 ? why : strerror(-r));
-                return r > 0 ? -ENOTSUP : error_fold(r);
+                return r > 0 ? daemon_fail(d, -ENOTSUP, "%s", why) : error_fold(r);
         }
         for (size_t i = 0; (m = mediation_at(d->bus.mediation, i)); i++)
                 log_line(LOG_NOTICE, "%s mediates what clients do", m->name);

@@ -166,6 +166,11 @@ int service_change_user(const char *user, char *why, size_t size)
         }
         if (found->pw_uid == geteuid())
                 return 0;
+        if (geteuid()) {
+                log_line(LOG_WARNING, "not started by root: it cannot become user \"%s\", and stays who it is",
+                         user);
+                return 0;
+        }
         if (initgroups(found->pw_name, found->pw_gid) < 0)
                 r = -errno;
         else

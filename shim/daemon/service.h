@@ -38,7 +38,10 @@ int service_fork(int *tell, bool keep_umask);
 /* service_pidfile() - write it; -EEXIST if there is one already */
 int service_pidfile(const char *path);
 
-/* service_change_user() - drop to @user for good; keeps CAP_AUDIT_WRITE */
+/*
+ * service_change_user() - drop to @user for good; keeps CAP_AUDIT_WRITE. Who is not root stays who he
+ * is, as with the reference.
+ */
 int service_change_user(const char *user, char *why, size_t size);
 
 /* service_log() - where log lines go from now on */
