@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
@@ -9,8 +10,12 @@
 #include "shim/bus/turn.h"
 
 #define BATCH 64 /* descriptors taken from epoll at once */
-#define SHORT 64 /* turns that are short after one who is not busy came among the busy */
+#define PATIENCE 64    /* turns on end after which one who is busy counts as flooding */
+#define GRACE_USEC 50  /* what it may take a client to be woken, and to answer */
+#define PACE_USEC 100  /* a short turn takes less than a tenth of it */
+#define SHORT_USEC 500 /* turns are short for so long after one who is not busy came among the busy */
 #define AWAKE_USEC 50 /* about what it costs to sleep and to be woken, of all processors together */
+#define YIELD_USEC 5   /* so long nobody who was woken can have answered */
 #define DOUBT_MAX 1000U
 
 uint64_t now_usec(void)
@@ -25,6 +30,9 @@ int poller_init(struct poller *poller)
 {
         struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
+        poller->patience = PATIENCE;
+        poller->grace = GRACE_USEC;
+        poller->pace = PACE_USEC;
         CDS_INIT_LIST_HEAD(&poller->timers);
         pthread_mutex_init(&poller->lock, NULL);
         poller->wake_fd = -1;
@@ -123,38 +131,81 @@ static void call(struct poller *poller, struct epoll_event *event, struct turn *
         watch->fn(watch, event->events, turn);
 }
 
-/* Calls who is not busy; returns the one of the others that has waited longest, or NULL. */
-static struct epoll_event *call_all_but_busy(struct poller *poller, struct epoll_event *events,
-                                             int n, struct turn *turn)
+/* Of those that are ready and busy, the ones that have waited longest; NULL if there is none. */
+struct choice {
+        struct epoll_event *busy;
+        struct epoll_event *flooding;
+        bool quiet; /* others were called */
+};
+
+static struct epoll_event *longer(struct epoll_event *a, struct epoll_event *b)
 {
-        struct epoll_event *first = NULL;
-        int n_busy = 0;
+        if (!a || !b)
+                return a ? a : b;
+        return ((struct watch *)a->data.ptr)->called <= ((struct watch *)b->data.ptr)->called ? a : b;
+}
+
+/* Calls who is not busy. */
+static struct choice call_all_but_busy(struct poller *poller, struct epoll_event *events, int n,
+                                       struct turn *turn)
+{
+        struct choice c = { .quiet = false };
 
         for (int i = 0; i < n; i++) {
                 struct watch *watch = events[i].data.ptr;
 
                 if (!watch || !watch->busy) {
                         call(poller, &events[i], turn);
-                        continue;
+                        c.quiet = true;
+                } else if (watch->busy < poller->patience) {
+                        c.busy = longer(c.busy, &events[i]);
+                } else {
+                        c.flooding = longer(c.flooding, &events[i]);
                 }
-                n_busy++;
-                if (!first || watch->called < ((struct watch *)first->data.ptr)->called)
-                        first = &events[i];
         }
-        if (n_busy && n_busy < n)
-                poller->short_to = poller->calls + SHORT;
-        return first;
+        return c;
 }
 
-/* Looks for events without sleeping, for AWAKE_USEC at most. */
+/* One of the busy, or none as long as those who flood have to wait. */
+static void call_busy(struct poller *poller, const struct choice *c, struct turn *turn)
+{
+        struct epoll_event *event = longer(c->busy, c->flooding);
+        uint64_t now;
+
+        if (!event)
+                return;
+        now = now_usec();
+        if (c->quiet)
+                poller->quiet_at = now;
+        if (c->flooding && now - poller->quiet_at < poller->grace &&
+            now - poller->flood_at < poller->pace)
+                event = c->busy;
+        else if (event == c->flooding)
+                poller->flood_at = now;
+        turn->budget = now - poller->quiet_at < SHORT_USEC ? TURN_SHORT : TURN_BUFFER;
+        if (event)
+                call(poller, event, turn);
+        else if (now - poller->quiet_at >= YIELD_USEC)
+                sched_yield(); /* as in wait_awake() */
+}
+
+/*
+ * Looks for events without sleeping, for AWAKE_USEC at most. If the first do not come at once, who
+ * is to cause them may be waiting for this very processor.
+ */
 static int wait_awake(struct poller *poller, struct epoll_event *events, uint64_t since)
 {
         uint64_t usec = 0;
         int n;
 
-        do {
+        for (;;) {
                 n = epoll_wait(poller->epoll_fd, events, BATCH, 0);
-        } while (n == 0 && (usec = now_usec() - since) < AWAKE_USEC);
+                if (n || usec >= AWAKE_USEC)
+                        break;
+                if (usec >= YIELD_USEC)
+                        sched_yield();
+                usec = now_usec() - since;
+        }
         if (usec) /* this thread alone writes it */
                 atomic_store_explicit(&poller->awake_usec, usec +
                                       atomic_load_explicit(&poller->awake_usec, memory_order_relaxed),
@@ -187,17 +238,16 @@ static int wait_for_events(struct poller *poller, struct epoll_event *events, in
 
 int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec)
 {
-        struct epoll_event events[BATCH], *busy;
+        struct epoll_event events[BATCH];
+        struct choice c;
         int n;
 
         n = wait_for_events(poller, events, timeout_until(poller, max_usec));
         if (n < 0)
                 return errno == EINTR ? 0 : error_origin(-errno);
         poller->calls++;
-        turn->budget = poller->calls < poller->short_to ? TURN_SHORT : TURN_BUFFER;
-        busy = call_all_but_busy(poller, events, n, turn);
-        if (busy)
-                call(poller, busy, turn);
+        c = call_all_but_busy(poller, events, n, turn);
+        call_busy(poller, &c, turn);
         run_timers(poller, turn);
         return n;
 }

@@ -12,6 +12,11 @@
  *                only one is called each time, the one that has waited longest, and after all that
  *                are not busy: who says little waits for one turn of those who say much, however
  *                many they are. Turns are short while such a one is about.
+ * Floods         Who has been busy for long (patience) floods. Each turn lets such a client write on,
+ *                and that takes a processor from those between whom the bus carries little messages.
+ *                So it waits for a moment (grace) after one who is not busy was called: most likely
+ *                its peer answers. That it gets a turn all the same is a matter of pace. Meanwhile
+ *                the processor is yielded: a client that was woken may be waiting for this one.
  * Waiting        To be woken costs a thread more than all it does with a message, the more so where
  *                an idle processor sleeps deeply. A wakeful poller looks again for AWAKE_USEC
  *                before it sleeps, as long as that pays. Each time that it was in vain it sleeps
@@ -24,6 +29,7 @@
  *                EPOLLOUT would wake us each time a client reads what we wrote to it.
  */
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -38,7 +44,7 @@ struct watch {
         int fd; /* borrowed; -1: not watched */
         struct poller *poller; /* NULL: on its way to another; its thread reads it, @lock writes it */
         void (*fn)(struct watch *watch, uint32_t events, struct turn *turn);
-        bool busy;       /* there was more than its last turn took; poller's thread */
+        unsigned int busy; /* turns on end that did not suffice; poller's thread */
         uint64_t called; /* when it had its last turn, in calls of poller_wait() */
 
         pthread_mutex_t lock;
@@ -62,7 +68,11 @@ struct poller {
         pthread_t thread; /* that runs it */
         int wake_fd; /* a timer was set that is due before all others */
         uint64_t calls;    /* of poller_wait() */
-        uint64_t short_to; /* turns are short up to this call */
+        uint64_t quiet_at; /* when one who is not busy came while others were, in microseconds */
+        uint64_t flood_at; /* when one who floods had its last turn */
+        unsigned int patience; /* after so many turns one who is busy floods */
+        uint64_t grace; /* for so long after one who is not busy came, those who flood wait, */
+        uint64_t pace;  /* but each so many microseconds one of them has a turn */
         _Atomic bool wakeful; /* set by its owner: there is a processor to spare */
         _Atomic uint64_t awake_usec; /* time waited without sleeping; any thread reads it */
         unsigned int doubt;  /* the next time in vain doubles it: so many short waits to sleep through */
@@ -88,7 +98,7 @@ int poller_wait(struct poller *poller, struct turn *turn, uint64_t max_usec);
 /* watch_more() - its turn took all that it may: there is more, or none (for fn) */
 static inline void watch_more(struct watch *watch, bool more)
 {
-        watch->busy = more;
+        watch->busy = more ? watch->busy + (watch->busy < UINT_MAX) : 0;
 }
 
 /* watch_start() - begin to watch @fd for @events (EPOLLIN, EPOLLOUT) */

@@ -15,6 +15,7 @@
 #include "shim/bus/turn.h"
 
 #define MANY 200
+#define FOR_EVER UINT64_MAX
 
 /* One that always has something to say; how much decides whether it is busy. */
 struct speaker {
@@ -140,10 +141,67 @@ START_TEST(turns_are_short_while_one_who_says_little_is_about)
         rounds(2);
         ck_assert_uint_eq(a->budget, TURN_SHORT);
         be_silent(c);
-        rounds(2);
-        ck_assert_uint_eq(a->budget, TURN_SHORT);
-        rounds(100);
+        for (uint64_t end = now_usec() + 5000000; a->budget == TURN_SHORT && now_usec() < end;)
+                rounds(1);
         ck_assert_uint_eq(a->budget, TURN_BUFFER);
+}
+END_TEST
+
+START_TEST(who_floods_waits_for_a_moment_after_one_who_says_little)
+{
+        struct speaker *c;
+
+        add('A', true);
+        rounds(t.poller.patience);
+        c = add('c', false);
+        t.poller.grace = t.poller.pace = FOR_EVER;
+        forget_calls();
+        rounds(3);
+        be_silent(c);
+        rounds(3);
+        ck_assert_str_eq(t.calls, "ccc");
+        t.poller.grace = 0; /* the moment is over */
+        rounds(2);
+        ck_assert_str_eq(t.calls, "cccAA");
+}
+END_TEST
+
+START_TEST(who_is_busy_but_for_a_while_does_not_wait)
+{
+        struct speaker *a = add('A', true), *b;
+
+        rounds(t.poller.patience);
+        b = add('B', true);
+        add('c', false);
+        t.poller.grace = t.poller.pace = FOR_EVER;
+        rounds(1); /* nobody knows that B is busy */
+        forget_calls();
+        rounds(3);
+        ck_assert_str_eq(t.calls, "cBcBcB");
+        b->says_much = false;
+        a->says_much = false;
+        rounds(1);
+        t.poller.grace = 0; /* A has its turn, and proves not to flood any more */
+        rounds(1);
+        t.poller.grace = FOR_EVER;
+        forget_calls();
+        rounds(1);
+        ck_assert_uint_eq(t.n_calls, 3);
+}
+END_TEST
+
+START_TEST(who_floods_gets_its_turns_however_often_others_say_little)
+{
+        struct speaker *a = add('A', true);
+
+        rounds(t.poller.patience);
+        a->n_calls = 0;
+        add('c', false);
+        t.poller.grace = FOR_EVER;
+        t.poller.pace = 1;
+        for (uint64_t end = now_usec() + 5000000; a->n_calls < 100 && now_usec() < end;)
+                rounds(1);
+        ck_assert_uint_ge(a->n_calls, 100);
 }
 END_TEST
 
@@ -505,6 +563,9 @@ int main(void)
         tcase_add_test(tcase, who_said_much_and_says_little_now_is_not_busy);
         tcase_add_test(tcase, of_many_who_say_much_each_has_its_turns);
         tcase_add_test(tcase, turns_are_short_while_one_who_says_little_is_about);
+        tcase_add_test(tcase, who_floods_waits_for_a_moment_after_one_who_says_little);
+        tcase_add_test(tcase, who_is_busy_but_for_a_while_does_not_wait);
+        tcase_add_test(tcase, who_floods_gets_its_turns_however_often_others_say_little);
         tcase_add_test(tcase, where_nothing_comes_soon_a_wakeful_poller_sleeps);
         tcase_add_test(tcase, where_all_comes_at_once_a_wakeful_poller_is_awake_again);
         suite_add_tcase(suite, tcase);

@@ -13,6 +13,7 @@
 #include "shim/bus/bus.h"
 #include "shim/bus/log.h"
 #include "shim/daemon/service.h"
+#include "shim/daemon/slice.h"
 #include "shim/daemon/spawn.h"
 
 #ifndef P_PIDFD
@@ -78,6 +79,7 @@ static _Noreturn void become(const struct child *child)
         syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */);
         service_restore_fds();
         reset_oom_score();
+        slice_reset();
         reset_signals();
         execve(child->argv[0], child->argv, child->envp);
         error = errno;

@@ -8,6 +8,7 @@
 
 #include "shim/bus/log.h"
 #include "shim/daemon/pick.h"
+#include "shim/daemon/slice.h"
 #include "shim/daemon/worker.h"
 
 enum { /* worker.asked */
@@ -263,6 +264,7 @@ int worker_run(struct worker *worker)
         int r;
 
         poller_enter(&worker->poller);
+        slice_shorten();
         while (!is_over(worker)) {
                 r = poller_wait(&worker->poller, &worker->turn, wait);
                 if (r < 0)
