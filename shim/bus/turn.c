@@ -121,9 +121,6 @@ void turn_drain(struct turn *turn)
         struct client *client;
 
         assert(turn->hold == TURN_NOTHING);
-        atomic_store_explicit(&turn->n_done, turn->load +
-                              atomic_load_explicit(&turn->n_done, memory_order_relaxed),
-                              memory_order_relaxed);
         turn->load = 0;
         while (!cds_list_empty(&turn->touched)) {
                 client = cds_list_first_entry(&turn->touched, struct client, drain.link);

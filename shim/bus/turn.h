@@ -45,7 +45,7 @@ struct turn {
         enum turn_hold hold;
         struct cds_list_head touched; /* clients, each counted */
         size_t load;                  /* deliveries since the last drain */
-        _Atomic uint64_t n_done;      /* all before that; any thread reads it */
+        _Atomic uint64_t n_read;      /* bytes that its thread has read; any thread looks */
         size_t budget;                /* bytes to read from a connection: TURN_BUFFER or less */
         struct tx tx;                 /* what the bus itself says */
         struct tx out;                /* the message at hand, when several get it (route.c) */
@@ -75,6 +75,14 @@ bool turn_touch(struct turn *turn, struct client *client);
 /* turn_say() - the bus itself sends to @to; goes out with turn_commit() */
 int turn_say(struct turn *turn, struct client *to, struct message *message);
 void turn_commit(struct turn *turn);
+
+/* turn_has_read() - how much it gets done */
+static inline void turn_has_read(struct turn *turn, size_t n)
+{
+        atomic_store_explicit(&turn->n_read, n + atomic_load_explicit(&turn->n_read,
+                                                                      memory_order_relaxed),
+                              memory_order_relaxed);
+}
 
 /* turn_drain() - holds nothing */
 void turn_drain(struct turn *turn);

@@ -185,6 +185,7 @@ static bool set_workers(struct options *o, const char *text)
 static bool set_spread(struct options *o, const char *text)
 {
         static const char *const when[] = {
+                [SPREAD_ON_DEMAND] = "demand",
                 [SPREAD_ALWAYS] = "always",
                 [SPREAD_RANDOM] = "random",
         };
@@ -195,7 +196,7 @@ static bool set_spread(struct options *o, const char *text)
                         return true;
                 }
         }
-        fprintf(stderr, "--spread takes \"always\" or \"random\"\n");
+        fprintf(stderr, "--spread takes \"demand\", \"always\" or \"random\"\n");
         return false;
 }
 

@@ -34,6 +34,7 @@ enum options_bus { /* which configuration */
 };
 
 enum options_spread { /* when more than one worker runs; see crew.h */
+        SPREAD_ON_DEMAND,
         SPREAD_ALWAYS,
         SPREAD_RANDOM,
 };

@@ -91,6 +91,7 @@ int worker_init(struct worker *worker, struct bus *bus, unsigned int slot)
                 r = poller_init(&worker->poller);
         if (r)
                 return error_fold(r);
+        pthread_getcpuclockid(pthread_self(), &worker->clock);
         worker->adopt.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (worker->adopt.event_fd < 0)
                 return error_origin(-errno);
@@ -307,6 +308,8 @@ int worker_start(struct worker *worker)
         pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r)
                 worker->threaded = false;
+        else
+                pthread_getcpuclockid(worker->thread, &worker->clock);
         return r ? error_origin(-r) : 0;
 }
 

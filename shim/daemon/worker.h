@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "shim/bus/poller.h"
 #include "shim/bus/turn.h"
@@ -39,10 +40,12 @@ struct worker {
         struct cds_list_head conns;
         pthread_t thread;
         bool threaded; /* false: the main thread */
+        clockid_t clock; /* its CPU time */
         _Atomic unsigned int asked;    /* to stop, to obey */
         _Atomic uint64_t n_given;      /* connections that went to another */
         struct worker_order order;     /* the main thread's, unless one is outstanding */
         void (*look)(struct worker *); /* called every few turns; NULL: nothing is */
+        void *look_data;
 
         struct { /* what is on its way to this worker */
                 pthread_mutex_t lock;

@@ -147,6 +147,7 @@ static ssize_t receive(struct conn *conn, struct turn *turn, struct iovec *iov, 
         } while (n < 0 && errno == EINTR);
         if (n < 0)
                 return -errno;
+        turn_has_read(turn, n);
         *reason = mh.msg_controllen || (mh.msg_flags & MSG_CTRUNC) ? take_control(conn, &mh, turn)
                                                                    : NULL;
         return n;
