@@ -58,6 +58,8 @@ uint64_t bus_cpu(pid_t bus)
         if (!dir)
                 return 0;
         while ((entry = readdir(dir))) {
+                if (entry->d_name[0] == '.') /* ".." has the main thread's again */
+                        continue;
                 snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", bus, entry->d_name);
                 sum += first_number(path);
         }

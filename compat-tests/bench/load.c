@@ -406,14 +406,14 @@ static void flood_prepare(void *arg)
         client_open(arg, options.socket);
 }
 
-/* Signals nobody subscribed to, as fast as the bus takes them. */
-static void flood_run(void *arg, const struct phase *phase, struct report *report)
+/* Signals nobody subscribed to, as fast as the bus takes them. Returns how many it took from
+ * phase->count_from on. */
+static uint64_t flood(struct client *c, const struct phase *phase)
 {
-        struct client *c = arg;
         struct template tick;
+        uint64_t count = 0;
         size_t i;
 
-        (void)report;
         make_tick(&tick);
         while (now() < phase->end) {
                 client_queue(c, &tick, 64);
@@ -425,7 +425,21 @@ static void flood_run(void *arg, const struct phase *phase, struct report *repor
                         i += (size_t)n;
                 }
                 c->out_start = c->out_end = 0;
+                if (now() >= phase->count_from)
+                        count += 64;
         }
+        return count;
+}
+
+static void flood_run(void *arg, const struct phase *phase, struct report *report)
+{
+        (void)report; /* others are measured */
+        flood(arg, phase);
+}
+
+static void unheard_run(void *arg, const struct phase *phase, struct report *report)
+{
+        report->count = flood(arg, phase);
 }
 
 static void ping(void)
@@ -446,6 +460,23 @@ static void ping(void)
         roles[i++] = (struct role){ no_prepare, ping_run, &caller };
         harness_run(&result, roles, i, options.warm_up, options.seconds, options.pid);
         printf("p50=%" PRIu64 " p99=%" PRIu64 " ", result.sum.p50, result.sum.p99);
+        print_rate(&result);
+}
+
+/* Nobody wants the signals of --flooders: a load that costs the bus much more than its clients. */
+static void unheard(void)
+{
+        struct role roles[ROLES_MAX];
+        struct client *clients = calloc(options.flooders, sizeof(*clients));
+        struct result result;
+        unsigned i;
+
+        if (!clients || !options.flooders || options.flooders > ROLES_MAX)
+                die("%u flooders: too many or too few", options.flooders);
+        populate();
+        for (i = 0; i < options.flooders; i++)
+                roles[i] = (struct role){ flood_prepare, unheard_run, &clients[i] };
+        harness_run(&result, roles, options.flooders, options.warm_up, options.seconds, options.pid);
         print_rate(&result);
 }
 
@@ -889,6 +920,7 @@ static const struct {
         { "calls", calls,
           "--pairs with --window calls of --body bytes outstanding, --fds with one each" },
         { "fanout", fanout, "64-byte signals to --subscribers" },
+        { "unheard", unheard, "64-byte signals of --flooders to nobody" },
         { "exact-calls", exact_calls, "--count calls of one pair" },
         { "exact-fanout", exact_fanout, "--count signals" },
         { "connect", connects, "connect, Hello, close" },
