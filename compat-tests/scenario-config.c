@@ -218,9 +218,14 @@ static const struct scenario scenarios[] = {
                        .files = FILES("part.d/bad.conf", PART("<frobnicate/>")) } },
 
         /* reload */
-        { "a bad file at a reload is an error, and the old rules stay",
+        { "a bad file at a reload is an error, which the log has too, and the old rules stay",
           TALK("@ write bus.conf <busconfig>nonsense</busconfig>",
-               "a: ReloadConfig", "a? error", "a: RequestName su com.example.A 0 -> u 1"),
+               "a: ReloadConfig -> error Failed", "@ log Unable to reload configuration",
+               "a: RequestName su com.example.A 0 -> u 1"),
+          .options.config = FILE_OF("") },
+        { "a file that has gone at a reload is FileNotFound, and the old rules stay",
+          TALK("@ remove bus.conf", "a: ReloadConfig -> error FileNotFound",
+               "@ log Unable to reload configuration", "a: RequestName su com.example.A 0 -> u 1"),
           .options.config = FILE_OF("") },
         { "SIGHUP reloads",
           TALK("a: AddMatch s member='ActivatableServicesChanged' ->",

@@ -179,6 +179,12 @@ static const struct scenario scenarios[] = {
         { "a kdbus domain that cannot be is named", STARTED("--kdbus=/nonexistent/dovecote") },
         { "also when it goes to the background",
           STARTED("--fork", "--kdbus=/nonexistent/dovecote") },
+        { "a program that cannot be executed is named, and its service file",
+          TALK("a: StartServiceByName su com.example.S 0 -> error Spawn.ExecFailed",
+               "@ log Exec=/nonexistent/dovecote of ", "@ log services/x.service"),
+          .options.files = ARGUMENTS("services/x.service",
+                                     "[D-BUS Service]\nName=com.example.S\n"
+                                     "Exec=/nonexistent/dovecote\n") },
         { "too few descriptors: it does not start, and says so", .run_alone = too_few_descriptors },
         { "nobody reads the log: the bus goes on, and says later how much was lost",
           .run_alone = nobody_reads },

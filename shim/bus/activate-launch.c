@@ -21,7 +21,12 @@ static void fail(struct turn *turn, struct activation *a, enum outcome outcome, 
 
 static void not_executed(char *text, size_t size, const struct activation *a, int error)
 {
-        snprintf(text, size, "Failed to execute program %s: %s", a->name->text, strerror(error));
+        if (a->by_helper)
+                snprintf(text, size, "Failed to execute program %s: %s: the servicehelper is %s",
+                         a->name->text, strerror(error), a->activator->helper);
+        else
+                snprintf(text, size, "Failed to execute program %s: %s: Exec=%s of %s", a->name->text,
+                         strerror(error), a->service->exec ?: "", a->service->file);
 }
 
 /* --- what to start --------------------------------------------------------------------------- */

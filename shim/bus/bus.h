@@ -77,7 +77,10 @@ struct bus_stand_ins {
 
 /* What the keeper of a bus (the daemon) does for it; the third hook. */
 struct bus_keeper {
-        /* reload() - read the configuration again; the turn holds the write side */
+        /*
+         * reload() - read the configuration again; the turn holds the write side. 0, -ENOENT if a
+         * file is not there, or another negative errno
+         */
         int (*reload)(struct bus *bus, struct turn *turn, char *why, size_t size);
 
         /*

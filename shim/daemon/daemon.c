@@ -211,8 +211,7 @@ static void on_signal(struct watch *watch, uint32_t events, struct turn *turn)
                         worker_ask_to_stop(&d->workers[0]);
                 } else if (info.ssi_signo == SIGHUP) {
                         turn_write(turn);
-                        if (daemon_reload(d, turn, why, sizeof(why)))
-                                log_line(LOG_ERR, "the old configuration is kept: %s", why);
+                        daemon_reload(d, turn, why, sizeof(why));
                         turn_commit(turn);
                         turn_release(turn);
                 }

@@ -89,7 +89,9 @@ int daemon_apply(struct daemon *d, struct turn *turn, struct busconfig *config);
 /**
  * daemon_reload() - read the configuration again and apply it as a whole, or keep the old one
  * @turn:       holds the write side
- * @why:        @size bytes for the reason of a failure
+ * @why:        @size bytes for the reason of a failure, which the log has as well
+ *
+ * Return:      0; -ENOENT if a file is not there; another negative errno.
  */
 int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size);
 

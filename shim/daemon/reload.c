@@ -39,7 +39,7 @@ static int reload(struct daemon *d, struct turn *turn, char *why, size_t size)
                 daemon_describe_note(d, &note, r, why, size);
                 busconfig_note_deinit(&note);
                 service_notify("READY=1");
-                return -EINVAL;
+                return r == BUSCONFIG_E_MISSING ? -ENOENT : -EINVAL;
         }
         d->fell_back = false;
         r = daemon_apply(d, turn, config);
@@ -61,7 +61,9 @@ int daemon_reload(struct daemon *d, struct turn *turn, char *why, size_t size)
 {
         int r = reload(d, turn, why, size);
 
-        if (!r)
+        if (r)
+                log_line(LOG_ERR, "Unable to reload configuration, the old one is kept: %s", why);
+        else
                 d->told.read = now_usec();
         d->told.n_again++;
         snprintf(d->told.failure, sizeof(d->told.failure), "%s", r ? why : "");
@@ -102,8 +104,7 @@ static void settled(struct timer *timer, struct turn *turn)
         char why[1024];
 
         turn_write(turn);
-        if (daemon_reload(d, turn, why, sizeof(why)))
-                log_line(LOG_ERR, "the old configuration is kept: %s", why);
+        daemon_reload(d, turn, why, sizeof(why));
         turn_commit(turn);
         turn_release(turn);
 }

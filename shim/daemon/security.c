@@ -70,8 +70,7 @@ static void policy_event(struct watch *watch, uint32_t events, struct turn *turn
         if (!loaded)
                 return;
         turn_write(turn);
-        if (daemon_reload(d, turn, why, sizeof(why)))
-                log_line(LOG_ERR, "the old configuration is kept: %s", why);
+        daemon_reload(d, turn, why, sizeof(why));
         turn_commit(turn);
         turn_release(turn);
 }

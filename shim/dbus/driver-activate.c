@@ -110,9 +110,11 @@ void driver_reload_config(struct call *call)
 {
         struct bus *bus = call->bus;
         char why[1024];
+        int r;
 
-        if (bus->keeper->reload(bus, call->turn, why, sizeof(why)))
-                driver_error(call, OUTCOME_FAILED, "%s", why);
+        r = bus->keeper->reload(bus, call->turn, why, sizeof(why));
+        if (r)
+                driver_error(call, r == -ENOENT ? OUTCOME_FILE_NOT_FOUND : OUTCOME_FAILED, "%s", why);
         else
                 driver_reply_empty(call);
 }
