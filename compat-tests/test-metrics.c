@@ -191,6 +191,8 @@ static void numbers_are_right(struct bus *bus)
 
         ck_assert_double_eq(value_of(m, "lambus_connections"), 2);
         ck_assert_double_eq(value_of(m, "lambus_names"), 2);
+        ck_assert_double_ge(value_of(m, "lambus_workers"), 1);
+        ck_assert_double_ge(value_of(m, "lambus_connections_moved_total"), 0);
         rules = value_of(m, "lambus_match_rules");
         message_free(client_call(a, "AddMatch s type='signal',member='X'"));
         for (int i = 0; i < 9; i++)

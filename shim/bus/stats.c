@@ -414,6 +414,8 @@ int stats_take(struct stats *out, struct turn *turn)
         out->n_names = bus->names.ownerships.n + bus->n_completed;
         out->n_incomplete = bus->n_incomplete;
         out->n_monitors = bus->n_monitors;
+        out->n_workers = bus->n_workers;
+        out->n_moved = bus->n_moved;
         r = take_entries(out, bus);
         if (!r)
                 r = take_clients(out, bus);

@@ -85,6 +85,7 @@ struct stats {
         size_t n_limits;
         struct stats_row total;
         uint64_t n_rules, n_names, n_incomplete, n_monitors;
+        uint64_t n_workers, n_moved; /* threads; connections that went from one to another */
 };
 
 #define STATS_NULL ((struct stats){})

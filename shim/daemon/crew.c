@@ -10,13 +10,18 @@
 #include "shim/daemon/crew.h"
 #include "shim/daemon/idle.h"
 
+#define DEFAULT_MAX 8   /* workers; who has processors for more may say so */
 #define SHAKE_USEC 3000 /* between two changes of SPREAD_RANDOM */
+
+static unsigned int count_processors(cpu_set_t *set)
+{
+        /* more than a set holds are not for us to count */
+        return sched_getaffinity(0, sizeof(*set), set) == 0 ? CPU_COUNT(set) : 1;
+}
 
 static unsigned int n_processors(struct crew *crew)
 {
-        if (sched_getaffinity(0, sizeof(crew->processors), &crew->processors) < 0)
-                return 1; /* more than a set holds: not for us to count */
-        return CPU_COUNT(&crew->processors);
+        return count_processors(&crew->processors);
 }
 
 /* More processors than workers: who waits awake takes none from another worker, nor the last one. */
@@ -281,6 +286,13 @@ static void shake(struct timer *timer, struct turn *turn)
 }
 
 /* --- start and end --------------------------------------------------------------------------- */
+
+unsigned int crew_default(void)
+{
+        cpu_set_t set;
+
+        return MIN(count_processors(&set), (unsigned int)DEFAULT_MAX);
+}
 
 int crew_init(struct crew *crew, struct bus *bus, struct worker *workers, unsigned int max,
               enum options_spread mode)

@@ -50,6 +50,9 @@ struct crew {
         } last;
 };
 
+/* crew_default() - how many may run if nobody says so */
+unsigned int crew_default(void);
+
 /* crew_init() - the first worker can be used from now on */
 int crew_init(struct crew *crew, struct bus *bus, struct worker *workers, unsigned int max,
               enum options_spread mode);

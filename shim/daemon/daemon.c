@@ -110,7 +110,7 @@ int daemon_init(struct daemon *d, const struct options *options)
                 .seats.watch.fd = -1,
                 .tell = -1,
         };
-        d->n_workers = options->workers ? options->workers : 1;
+        d->n_workers = options->workers ? options->workers : crew_default();
         d->workers = calloc(d->n_workers, sizeof(*d->workers));
         if (!d->workers)
                 return error_origin(-ENOMEM);

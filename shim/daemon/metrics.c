@@ -142,6 +142,9 @@ static void write_totals(FILE *f, const struct stats *stats)
         fprintf(f, "# TYPE lambus_names gauge\nlambus_names %" PRIu64 "\n", stats->n_names);
         fprintf(f, "# TYPE lambus_monitors gauge\nlambus_monitors %" PRIu64 "\n",
                 stats->n_monitors);
+        fprintf(f, "# TYPE lambus_workers gauge\nlambus_workers %" PRIu64 "\n", stats->n_workers);
+        fprintf(f, "# TYPE lambus_connections_moved counter\n"
+                   "lambus_connections_moved_total %" PRIu64 "\n", stats->n_moved);
 }
 
 char *metrics_format(const struct stats *stats, size_t *size)

@@ -108,6 +108,8 @@ static void write_total(struct writer *w, const struct stats *stats)
         writer_close(w);
         writer_close(w);
         write_dict_u64(w, "org.lambus.Monitors", stats->n_monitors);
+        write_dict_u64(w, "org.lambus.Workers", stats->n_workers);
+        write_dict_u64(w, "org.lambus.ConnectionsMoved", stats->n_moved);
 }
 
 static void write_limits(struct writer *w, const struct stats *stats)
