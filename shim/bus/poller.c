@@ -174,6 +174,9 @@ static void call_busy(struct poller *poller, const struct choice *c, struct turn
 
         if (!event)
                 return;
+        if (poller->yields)
+                sched_yield(); /* to whoever the last turn woke: the busy take this processor for long */
+        poller->yields = c->quiet;
         now = now_usec();
         if (c->quiet)
                 poller->quiet_at = now;

@@ -68,6 +68,7 @@ struct poller {
         pthread_t thread; /* that runs it */
         int wake_fd; /* a timer was set that is due before all others */
         uint64_t calls;    /* of poller_wait() */
+        bool yields; /* before the next busy one's turn, since others were called */
         uint64_t quiet_at; /* when one who is not busy came while others were, in microseconds */
         uint64_t flood_at; /* when one who floods had its last turn */
         unsigned int patience; /* after so many turns one who is busy floods */

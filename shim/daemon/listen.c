@@ -20,7 +20,7 @@
 #include "shim/wire/error.h"
 
 #define VALUE_MAX 1024      /* bytes of an unescaped value; paths are shorter anyhow */
-#define ACCEPT_BATCH 64     /* sockets accepted in one turn */
+#define ACCEPT_BATCH 16     /* sockets accepted in one turn: each takes as long as some 50 messages */
 #define RESUME_USEC 50000   /* how soon to look again after nothing was accepted */
 #define SPARE_FDS 253       /* kept for messages of those who are here: as many as one may bring */
 
@@ -521,38 +521,46 @@ static bool may_accept(struct listeners *all, const struct listener *l)
         return false;
 }
 
+/* Returns whether another may be waiting. */
+static bool accept_one(struct listeners *all, struct listener *l)
+{
+        int fd;
+
+        if (!may_accept(all, l)) {
+                pause_all(all);
+                return false;
+        }
+        fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0) {
+                if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+                        log_limited(LOG_ERR, "accept", 0, "cannot accept: %m");
+                        pause_all(all); /* out of descriptors: not at full speed */
+                }
+                return false;
+        }
+        if (l->config.container && !container_may_join(l->config.container)) {
+                close(fd);
+                log_limited(LOG_WARNING, "container", l->config.container->id,
+                            "a connection was refused: max_connections_per_container is reached for %s",
+                            l->config.container->path);
+                return true;
+        }
+        container_ref(l->config.container);
+        bus_expect_client(all->bus); /* now: a worker may take its time to see it */
+        if (crew_adopt(all->crew, &l->config, fd))
+                log_limited(LOG_ERR, "accept", 0, "a connection could not be served");
+        return true;
+}
+
+/* A storm of connections is busy like any other client that says much. */
 static void acceptable(struct watch *watch, uint32_t events, struct turn *turn)
 {
         struct listener *l = container_of(watch, struct listener, watch);
-        struct listeners *all = l->all;
+        bool more = true;
 
-        for (int i = 0; i < ACCEPT_BATCH; i++) {
-                int fd;
-
-                if (!may_accept(all, l)) {
-                        pause_all(all);
-                        return;
-                }
-                fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-                if (fd < 0) {
-                        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-                                log_limited(LOG_ERR, "accept", 0, "cannot accept: %m");
-                                pause_all(all); /* out of descriptors: not at full speed */
-                        }
-                        return;
-                }
-                if (l->config.container && !container_may_join(l->config.container)) {
-                        close(fd);
-                        log_limited(LOG_WARNING, "container", l->config.container->id,
-                                    "a connection was refused: max_connections_per_container is "
-                                    "reached for %s", l->config.container->path);
-                        continue;
-                }
-                container_ref(l->config.container);
-                bus_expect_client(all->bus); /* now: a worker may take its time to see it */
-                if (crew_adopt(all->crew, &l->config, fd))
-                        log_limited(LOG_ERR, "accept", 0, "a connection could not be served");
-        }
+        for (int i = 0; more && i < ACCEPT_BATCH; i++)
+                more = accept_one(l->all, l);
+        watch_more(watch, more);
 }
 
 int listeners_start(struct listeners *all, struct crew *crew)
