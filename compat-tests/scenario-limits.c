@@ -287,7 +287,52 @@ static void exact_size(struct bus *bus)
         words_clear(&words);
 }
 
+static struct client *connect_as(struct bus *bus, uid_t uid)
+{
+        struct client *c;
+
+        ck_assert_int_eq(seteuid(uid), 0);
+        c = connect_to(bus);
+        ck_assert_int_eq(seteuid(0), 0);
+        return c;
+}
+
+/*
+ * One user sends all that goes to the connections of another, who does not read them. What a third
+ * sends to yet another connection of that user's arrives: lambus has left room.
+ */
+static void full_user(struct bus *bus)
+{
+        struct client *unread[7], *reads = connect_as(bus, 1);
+        struct client *much = connect_as(bus, 2), *little = connect_as(bus, 3);
+        struct message *m;
+
+        for (int i = 0; i < 7; i++) {
+                unread[i] = connect_as(bus, 1);
+                for (int n = 0; n < 8; n++)
+                        send_text(much, "call " I ".Do path=/x to=%s s @200000", unread[i]->unique, 0);
+                ck_assert_uint_gt(count(much, TYPE_ERROR, ERROR_PREFIX "LimitsExceeded"), 0);
+        }
+        send_text(little, "call " I ".Do path=/x to=%s s @200000", reads->unique, 0);
+        ck_assert_int_eq(client_settle(little), 0);
+        ck_assert_uint_eq(drain(little, TYPE_ERROR, NULL, 0), 0);
+        ck_assert_int_eq(client_receive(reads, &m, client_timeout()), CLIENT_MESSAGE);
+        ck_assert_str_eq(m->field[FIELD_SENDER], little->unique);
+        message_free(m);
+        if (differs("share-of-a-user"))
+                ck_assert(bus_log_has(bus, "user 2 has used up its share of what may wait for user 1"));
+        for (int i = 0; i < 7; i++)
+                client_free(unread[i]);
+        client_free(reads);
+        client_free(much);
+        client_free(little);
+}
+
 static const struct scenario scenarios[] = {
+        { "a user whose queues somebody fills has room for what others send", .run = full_user,
+          .options = { .limits = "max_outgoing_bytes=400000 max_connections_per_user=8",
+                       .policy = "<allow user=\"*\"/><allow send_destination=\"*\"/>"
+                                 "<allow receive_sender=\"*\"/>" }, .needs_root = true },
         { "connections: Hello is LimitsExceeded, and may be tried again when one has gone",
           TALK("a: GetId -> s *", "b: GetId -> s *", "c! connect", "c: Hello",
                "c? error LimitsExceeded", "a: GetId -> s *", "b! close", "c: Hello",

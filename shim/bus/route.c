@@ -350,6 +350,30 @@ static bool take_reply(struct client *sender, struct envelope *e, struct client 
         return is_reply(e) && reply_end(to, sender, e->header.reply_serial);
 }
 
+/* The limit because of which the queue of @to takes no more. */
+static size_t limit_of_queue(const struct client *to)
+{
+        return to->peer.queued_fds > to->peer.limits.fds ? LIMIT_INDEX(max_outgoing_unix_fds)
+                                                         : LIMIT_INDEX(max_outgoing_bytes);
+}
+
+/* It is not the receiver's fault: the sender's user has filled all that others leave it. */
+static void no_share(struct turn *turn, struct client *sender, struct envelope *e, struct client *to)
+{
+        uid_t actor = sender->peer.account->uid, owner = to->peer.account->uid;
+        char limit[BUS_LIMIT_MAX];
+
+        client_limit(to, LIMIT_INDEX(max_outgoing_bytes), limit, sizeof(limit));
+        log_limited(LOG_WARNING, "share used up", actor,
+                    "user %u has used up its share of what may wait for user %u; a message from %s to "
+                    "%s was refused (%s, for each of max_connections_per_user)",
+                    (unsigned)actor, (unsigned)owner, sender->name, to->name, limit);
+        notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
+                     "User %u has used up its share of what may wait for the user of \"%s\" (%s, for "
+                     "each of max_connections_per_user)",
+                     (unsigned)actor, to->name, limit);
+}
+
 /* The receiver's queue is full, or it is gone: say so to whoever waits because of it. */
 static void undelivered(struct turn *turn, int why, struct client *sender, struct envelope *e,
                         struct client *to, bool requested)
@@ -366,12 +390,18 @@ static void undelivered(struct turn *turn, int why, struct client *sender, struc
                 notice_error(turn, sender, e, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;
         }
-        client_limit(to, LIMIT_INDEX(max_outgoing_bytes), limit, sizeof(limit));
-        log_limited(LOG_WARNING, "queue full", to->peer.id,
-                    "the queue of %s is full: it does not read; a message from %s was refused (%s)",
-                    to->name, sender->name, limit);
-        notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
-                     "The destination \"%s\" has a full message queue (%s)", to->name, limit);
+        if (why == PEER_E_QUOTA) {
+                no_share(turn, sender, e, to);
+        } else {
+                client_limit(to, limit_of_queue(to), limit, sizeof(limit));
+                log_limited(LOG_WARNING, "queue full", to->peer.id,
+                            "the queue of %s is full: it does not read; a message from %s was "
+                            "refused (%s)",
+                            to->name, sender->name, limit);
+                notice_error(turn, sender, e, OUTCOME_LIMITS_EXCEEDED,
+                             "The destination \"%s\" has a full message queue (%s)", to->name,
+                             limit);
+        }
         if (requested)
                 notice_error_to(turn, to, e->header.reply_serial,
                                 outcome_error_name(OUTCOME_LIMITS_EXCEEDED),
@@ -459,8 +489,11 @@ static void skip_receiver(struct client *to, int why)
 {
         counts_add_shared(&to->count, COUNT_LOST, 1);
         log_limited(LOG_WARNING, "lost broadcast", to->peer.id,
-                    why < 0 ? "not enough memory for a broadcast to %s"
-                            : "the queue of %s is full: it does not read; a broadcast was dropped",
+                    why < 0               ? "not enough memory for a broadcast to %s"
+                    : why == PEER_E_QUOTA ? "no broadcast to %s: its sender's user has used up its "
+                                            "share of what may wait for that user"
+                                          : "the queue of %s is full: it does not read; a broadcast "
+                                            "was dropped",
                     to->name);
 }
 
