@@ -85,6 +85,7 @@ bool turn_touch(struct turn *turn, struct client *client)
                 return false;
         cds_list_add_tail(&client->drain.link, &turn->touched);
         client_ref(client);
+        turn->n_touched++;
         return true;
 }
 
@@ -121,7 +122,7 @@ void turn_drain(struct turn *turn)
         struct client *client;
 
         assert(turn->hold == TURN_NOTHING);
-        turn->load = 0;
+        turn->load = turn->n_touched = 0;
         while (!cds_list_empty(&turn->touched)) {
                 client = cds_list_first_entry(&turn->touched, struct client, drain.link);
                 cds_list_del(&client->drain.link);

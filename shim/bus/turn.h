@@ -31,7 +31,8 @@ struct bus;
 
 #define TURN_BUFFER (32 * 1024) /* bytes read from one connection in one turn */
 #define TURN_SHORT (2 * 1024)   /* and if that keeps others from theirs, see poller.h */
-#define TURN_LOAD 4096 /* deliveries after which inboxes are drained in the middle of a turn */
+#define TURN_LOAD 4096 /* deliveries after which inboxes are drained in the middle of a turn, */
+#define TURN_EACH 16   /* unless that were fewer for each: a write costs as much as ten of them */
 
 enum turn_hold {
         TURN_NOTHING,
@@ -45,6 +46,7 @@ struct turn {
         enum turn_hold hold;
         struct cds_list_head touched; /* clients, each counted */
         size_t load;                  /* deliveries since the last drain */
+        size_t n_touched;             /* inboxes they went to */
         _Atomic uint64_t n_read;      /* bytes that its thread has read; any thread looks */
         size_t budget;                /* bytes to read from a connection: TURN_BUFFER or less */
         struct tx tx;                 /* what the bus itself says */
@@ -90,7 +92,7 @@ void turn_drain(struct turn *turn);
 /* turn_relieve() - between two messages: drain if much has gathered; may let go of the registry */
 static inline void turn_relieve(struct turn *turn)
 {
-        if (turn->load < TURN_LOAD)
+        if (turn->load < MAX((size_t)TURN_LOAD, TURN_EACH * turn->n_touched))
                 return;
         turn_release(turn);
         turn_drain(turn);
