@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <stdlib.h>
+
 #include "bus-core/core.h"
 #include "shim/daemon/spread.h"
 
@@ -63,7 +65,6 @@ static void begin_trial(struct spread *s, enum spread_trial what, uint64_t befor
         s->trial.what = what;
         s->trial.n = 0;
         s->trial.before = before;
-        s->trial.sum = 0;
         s->n_relaxed = s->n_uneven = s->rest = 0;
         s->saturated = s->crowded = (struct spread_streak){};
 }
@@ -79,28 +80,38 @@ static void end_trial(struct spread *s, uint64_t now, bool well)
         s->backoff = MIN(2 * s->backoff, (uint64_t)SPREAD_BACKOFF_MAX);
 }
 
+static int by_size(const void *a, const void *b)
+{
+        const uint64_t *x = a, *y = b;
+
+        return *x < *y ? -1 : *x > *y;
+}
+
 /* The trial goes on, or ends with this step. */
 static enum spread_verdict judge(struct spread *s, const struct spread_window *w)
 {
         enum spread_trial what = s->trial.what;
-        uint64_t mean;
+        unsigned int n;
+        uint64_t median;
 
         if (what == SPREAD_HAS_GROWN && w->n > 1 && is_easy(w)) {
                 s->trial.what = SPREAD_NO_TRIAL; /* there is less to do: that proves nothing */
                 return SPREAD_STAY;
         }
-        if (++s->trial.n <= SPREAD_SETTLE)
+        n = ++s->trial.n;
+        if (n <= SPREAD_SETTLE)
                 return SPREAD_STAY;
-        s->trial.sum += w->rate;
-        if (s->trial.n < SPREAD_SETTLE + SPREAD_TRIAL)
+        s->trial.rates[n - SPREAD_SETTLE - 1] = w->rate;
+        if (n < SPREAD_SETTLE + SPREAD_TRIAL)
                 return SPREAD_STAY;
-        mean = s->trial.sum / SPREAD_TRIAL;
+        qsort(s->trial.rates, SPREAD_TRIAL, sizeof(*s->trial.rates), by_size);
+        median = s->trial.rates[SPREAD_TRIAL / 2];
         if (what == SPREAD_HAS_GROWN) {
-                end_trial(s, w->now, mean >= s->trial.before / 100 * (100 + PAYS));
+                end_trial(s, w->now, median >= s->trial.before / 100 * (100 + PAYS));
                 return s->not_before > w->now ? SPREAD_SHRINK : SPREAD_STAY;
         }
         end_trial(s, w->now, false);
-        return mean < s->trial.before / 100 * (100 - PAYS) ? SPREAD_GROW_NOW : SPREAD_STAY;
+        return median < s->trial.before / 100 * (100 - PAYS) ? SPREAD_GROW_NOW : SPREAD_STAY;
 }
 
 /* --- the rest -------------------------------------------------------------------------------- */

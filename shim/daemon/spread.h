@@ -18,8 +18,8 @@
  *
  * Trials         An idle processor is only a sign: there are quotas, threads that share a core, and
  *                loads that one connection makes alone. So growing, and shrinking among the crowd,
- *                is on trial. If some windows later it has not paid (5 % more was read; not 5 %
- *                less) it is undone, and not tried again for a while, twice as long each time.
+ *                is on trial. If in most of some later windows it has not paid (5 % more was read; not
+ *                5 % less) it is undone, and not tried again for a while, twice as long each time.
  * Unknown        Where nobody tells how idle the machine is (a sandbox without /proc/stat), it takes
  *                two processors more than there are workers, and the trial.
  * Why no flap    A worker is given up only if the others will have less to do than two thirds of what
@@ -85,7 +85,7 @@ struct spread {
         struct {
                 enum spread_trial what;
                 unsigned int n; /* windows so far */
-                uint64_t before, sum;
+                uint64_t before, rates[SPREAD_TRIAL];
         } trial;
 
         uint64_t not_before; /* the next trial */

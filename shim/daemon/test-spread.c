@@ -135,6 +135,17 @@ START_TEST(what_has_not_paid_is_undone_and_tried_again_later_and_later)
 }
 END_TEST
 
+START_TEST(a_good_beginning_is_no_pay)
+{
+        grow();
+        t.w.rate = 200000;
+        t.w.idle = 300;
+        expect(SPREAD_SETTLE + SPREAD_TRIAL / 3, SPREAD_STAY);
+        t.w.rate = 100000;
+        expect(SPREAD_TRIAL - SPREAD_TRIAL / 3, SPREAD_SHRINK);
+}
+END_TEST
+
 START_TEST(a_load_that_goes_away_during_the_trial_proves_nothing)
 {
         uint64_t before = t.spread.not_before;
@@ -281,6 +292,7 @@ int main(void)
         tcase_add_test(tcase, where_idle_is_not_known_it_takes_two_processors_more);
         tcase_add_test(tcase, what_has_paid_stays);
         tcase_add_test(tcase, what_has_not_paid_is_undone_and_tried_again_later_and_later);
+        tcase_add_test(tcase, a_good_beginning_is_no_pay);
         tcase_add_test(tcase, a_load_that_goes_away_during_the_trial_proves_nothing);
         tcase_add_test(tcase, of_two_that_one_could_do_easily_one_goes);
         tcase_add_test(tcase, a_little_less_to_do_is_no_reason_to_go);
