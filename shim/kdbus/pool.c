@@ -176,6 +176,52 @@ static struct pool_slice *find_free(struct pool *pool, uint64_t size)
         return s;
 }
 
+/* grow @s over its neighbour to the right, if that is free */
+static bool merge_right(struct pool_slice *s)
+{
+        struct pool_slice *next;
+
+        if (s->by_offset.next == &s->pool->slices)
+                return false;
+        next = cds_list_entry(s->by_offset.next, struct pool_slice, by_offset);
+        if (!next->free)
+                return false;
+        bin_del(next);
+        cds_list_del(&next->by_offset);
+        s->size += next->size;
+        cache_free(next);
+        return true;
+}
+
+/* join all that is free and adjacent */
+static void gather(struct pool *pool)
+{
+        struct pool_slice *s;
+
+        cds_list_for_each_entry(s, &pool->slices, by_offset) {
+                if (!s->free)
+                        continue;
+                bin_del(s);
+                while (merge_right(s))
+                        ;
+                bin_add(s);
+        }
+        pool->scattered = false;
+}
+
+static struct pool_slice *find_or_gather(struct pool *pool, uint64_t size)
+{
+        struct pool_slice *s;
+
+        if (pool->scattered && !pool->hasty)
+                gather(pool);
+        s = find_free(pool, size);
+        if (s || !pool->scattered)
+                return s;
+        gather(pool);
+        return find_free(pool, size);
+}
+
 /**
  * pool_alloc() - cut a slice, held by the queue's reference
  *
@@ -188,7 +234,7 @@ int pool_alloc(struct pool *pool, struct pool_slice **slicep, uint64_t size)
         if (size > pool->size)
                 return -EXFULL;
         size = ALIGN_TO(MAX(size, (uint64_t)8), 8);
-        s = find_free(pool, size);
+        s = find_or_gather(pool, size);
         if (!s)
                 return -EXFULL;
         if (s->size > size) {
@@ -222,22 +268,6 @@ void pool_slice_publish(struct pool_slice *slice)
         slice->published = true;
 }
 
-/* grow @s over its neighbour to the right, if that is free */
-static void merge_right(struct pool_slice *s)
-{
-        struct pool_slice *next;
-
-        if (s->by_offset.next == &s->pool->slices)
-                return;
-        next = cds_list_entry(s->by_offset.next, struct pool_slice, by_offset);
-        if (!next->free)
-                return;
-        bin_del(next);
-        cds_list_del(&next->by_offset);
-        s->size += next->size;
-        cache_free(next);
-}
-
 static struct pool_slice *free_left(struct pool_slice *s)
 {
         struct pool_slice *prev;
@@ -256,12 +286,14 @@ static void slice_put(struct pool_slice *s)
         if (s->queued || s->published)
                 return;
         *busy_find(pool, s->offset) = s->next_busy;
-        merge_right(s);
+        pool->scattered |= pool->hasty;
+        if (!pool->hasty)
+                (void)merge_right(s);
         bin_add(s);
-        prev = free_left(s);
+        prev = pool->hasty ? NULL : free_left(s);
         if (prev) {
                 bin_del(prev);
-                merge_right(prev);
+                (void)merge_right(prev);
                 bin_add(prev);
         }
 }

@@ -43,6 +43,8 @@ struct pool {
         struct cds_list_head slices;
         struct cds_list_head bins[POOL_BINS];
         uint64_t filled[POOL_BINS / 64]; /* which bins are not empty */
+        bool hasty;     /* the next slice will be like the last: freed ones are not joined */
+        bool scattered; /* free slices may have free neighbours */
         struct pool_slice *busy[POOL_BUCKETS]; /* by offset */
 };
 

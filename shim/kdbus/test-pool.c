@@ -151,6 +151,35 @@ START_TEST(nobody_but_the_daemon_can_write)
 }
 END_TEST
 
+/* slices of one size come and go, and then one is needed that takes all */
+START_TEST(what_was_freed_in_haste_is_joined_when_needed)
+{
+        struct pool_slice *s[SIZE / 256], *all;
+
+        pool->hasty = true;
+        for (int round = 0; round < 3; round++) {
+                for (int i = 0; i < SIZE / 256; i++)
+                        ck_assert_int_eq(pool_alloc(pool, &s[i], 256), 0);
+                ck_assert_int_eq(pool_alloc(pool, &all, 8), -EXFULL);
+                for (int i = 0; i < SIZE / 256; i++)
+                        pool_slice_release(s[(i * 7) % (SIZE / 256)]);
+        }
+        ck_assert_int_eq(pool_alloc(pool, &all, SIZE), 0);
+        pool_slice_release(all);
+        ck_assert_int_eq(pool_alloc(pool, &s[0], 256), 0);
+        ck_assert_int_eq(pool_alloc(pool, &s[1], 256), 0);
+        pool_slice_release(s[0]);
+        pool->hasty = false;
+        ck_assert_int_eq(pool_alloc(pool, &all, 512), 0); /* beyond the gap that was left */
+        ck_assert_uint_eq(all->offset, 512);
+        pool_slice_release(all);
+        pool_slice_release(s[1]);
+        ck_assert_int_eq(pool_alloc(pool, &all, SIZE), 0);
+        ck_assert_uint_eq(all->offset, 0);
+        pool_slice_release(all);
+}
+END_TEST
+
 int main(void)
 {
         Suite *suite = suite_create("pool");
@@ -165,6 +194,7 @@ int main(void)
         tcase_add_test(tcase, a_queued_slice_outlives_the_free_of_its_offset);
         tcase_add_test(tcase, slices_never_overlap);
         tcase_add_test(tcase, nobody_but_the_daemon_can_write);
+        tcase_add_test(tcase, what_was_freed_in_haste_is_joined_when_needed);
         suite_add_tcase(suite, tcase);
         return test_run(suite);
 }
