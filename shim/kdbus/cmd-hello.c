@@ -14,6 +14,7 @@
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kconn.h"
+#include "shim/kdbus/koutbox.h"
 #include "shim/kdbus/kring.h"
 
 #define SPECIAL (KDBUS_HELLO_ACTIVATOR | KDBUS_HELLO_POLICY_HOLDER | KDBUS_HELLO_MONITOR)
@@ -302,6 +303,7 @@ static int update_masks(struct kconn *conn, const struct args *args)
                 return -EOPNOTSUPP;
         if (normalise_attach(&new_send) || normalise_attach(&new_recv))
                 return -EINVAL;
+        koutbox_heed(conn, new_recv);
         conn->attach_send = new_send;
         conn->attach_recv = new_recv;
         return 0;

@@ -5,6 +5,7 @@
 #include "shim/kdbus/args.h"
 #include "shim/kdbus/handle.h"
 #include "shim/kdbus/kconn.h"
+#include "shim/kdbus/koutbox.h"
 
 int cmd_match_add(struct cmd *c)
 {
@@ -16,6 +17,8 @@ int cmd_match_add(struct cmd *c)
         r = cmd_parse(c, &args, sizeof(*cmd));
         if (r)
                 return MIN(r, 0);
+        if (!conn->matches.n_entries)
+                koutbox_heed(conn, conn->attach_recv);
         r = kmatch_add(&conn->matches, &conn->bus->bloom, cmd->cookie,
                        cmd->flags & KDBUS_MATCH_REPLACE, args.items, args.items_size);
         kconn_update_listening(conn);

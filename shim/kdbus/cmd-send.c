@@ -268,7 +268,8 @@ int cmd_send(struct cmd *c)
         struct kconn *src = c->handle->conn;
         struct kdbus_cmd_send *cmd = c->data;
         struct kdbus_msg *msg = c->msg;
-        struct kmsg m = {.payload = c->payload, .src = src, .caller = &c->caller};
+        struct kmsg m = {
+                .payload = c->payload, .src = src, .caller = c->unasked ? NULL : &c->caller};
         bool negotiating;
         int r;
 

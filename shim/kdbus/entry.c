@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include <urcu/arch.h>
 
 #define HASH_NONFATAL_OOM 1
 #include "bus-core/util/cleanup.h"
@@ -25,6 +27,7 @@
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kconn.h"
+#include "shim/kdbus/koutbox.h"
 #include "shim/kdbus/kreply.h"
 #include "shim/kdbus/kring.h"
 #include "shim/kdbus/limits.h"
@@ -34,6 +37,11 @@
 #endif
 
 #define EVENTS_PER_TURN 256
+#define AWAKE_NS        50000   /* about what it costs to sleep and to be woken */
+#define DRAIN_NS        200000  /* for broadcasts alone */
+#define TURN_NS         1000000 /* and for so long at most, before others have a turn */
+#define RELAX           64      /* looks at the outboxes for one at all else */
+#define DOUBT_MAX       1000U
 
 static void fclosep(FILE **f)
 {
@@ -47,6 +55,7 @@ enum source_kind {
         SOURCE_PORT,
         SOURCE_CHANNEL,
         SOURCE_CANCEL,
+        SOURCE_AGAIN,
 };
 
 /* what an epoll event points at: always the first member of its object */
@@ -110,12 +119,13 @@ struct entry {
         char *socket_path;
         int epoll_fd;
         int spare_fd; /* given up to refuse a connection when there are no more descriptors */
-        struct source listen, timer;
+        struct source listen, timer, again;
         uint64_t armed;
         struct channel *channels;
         struct cds_list_head ports, closing;
         struct epoll_event events[EVENTS_PER_TURN]; /* of this turn; forgotten as sources go */
         int n_events;
+        unsigned doubt, drowsy; /* see stay_awake() */
         uint64_t packet[KDP_PACKET_MAX / sizeof(uint64_t)];
 };
 
@@ -810,6 +820,14 @@ static void answer(struct port *port, struct channel *ch, const struct request *
         send_reply(ch, &head, c->data, c->msg, NULL, 0);
 }
 
+static bool is_broadcast(const struct cmd *c)
+{
+        const struct kdbus_msg *msg = c->msg;
+
+        return c->code == KDBUS_CMD_SEND && c->n_msg >= sizeof(*msg) &&
+               msg->dst_id == KDBUS_DST_ID_BROADCAST && !(c->back && c->msg_back);
+}
+
 static void run_ioctl(struct port *port, struct channel *ch, struct request *rq)
 {
         struct cmd c = {.handle = &port->handle, .code = rq->head.code, .cancel_fd = -1};
@@ -820,6 +838,8 @@ static void run_ioctl(struct port *port, struct channel *ch, struct request *rq)
                 caller_init(&c.caller, ch, rq);
                 r = handle_run(&c);
                 adopt(port);
+                if (!r && is_broadcast(&c) && (rq->head.flags & KDP_RINGED))
+                        koutbox_offer(&port->handle, port->user);
                 if (!r && c.wait)
                         r = block(port, ch, rq, &c);
                 if (r || !c.wait)
@@ -897,7 +917,8 @@ static void run_mmap(struct port *port, struct channel *ch, struct request *rq)
                 send_reply(ch, &head, NULL, NULL, &port->handle.conn->pool->fd, 1);
 }
 
-static int ring_of(struct port *port, int *fdp)
+/* the ring, and what goes with it */
+static int ring_of(struct port *port, int fds[2])
 {
         struct kconn *conn = port->handle.kind == HANDLE_CONNECTED ? port->handle.conn : NULL;
         int r;
@@ -906,19 +927,21 @@ static int ring_of(struct port *port, int *fdp)
                 return -EBADFD;
         if (conn->flags & KDBUS_HELLO_POLICY_HOLDER)
                 return -EOPNOTSUPP;
-        r = kconn_add_ring(conn, port->token);
+        r = kflow_get(port->user, &fds[1]);
         if (!r)
-                *fdp = conn->ring->fd;
+                r = kconn_add_ring(conn, port->token);
+        if (!r)
+                fds[0] = conn->ring->fd;
         return r;
 }
 
 static void run_ring(struct port *port, struct channel *ch, struct request *rq)
 {
         struct kdp_reply head = {.serial = rq->head.serial};
-        int fd = -1;
+        int fds[2];
 
-        head.error = ring_of(port, &fd);
-        send_reply(ch, &head, NULL, NULL, &fd, !head.error);
+        head.error = ring_of(port, fds);
+        send_reply(ch, &head, NULL, NULL, fds, head.error ? 0 : 2);
 }
 
 /* a program that emptied its ring found that it was filled meanwhile */
@@ -989,6 +1012,7 @@ static void handle_request(struct port *port, struct request *rq)
         struct entry *entry = port->entry;
         struct channel *ch = NULL;
 
+        koutbox_drain(&entry->domain, 0); /* was said before this */
         if (rq->head.op == KDP_BELL) {
                 run_bell(port);
                 return;
@@ -1083,8 +1107,16 @@ static bool has_ended(uint32_t events)
         return events & (EPOLLHUP | EPOLLRDHUP);
 }
 
+static void on_again(struct entry *entry)
+{
+        uint64_t n;
+
+        (void)!read(entry->again.fd, &n, sizeof(n));
+}
+
 static void on_event(struct entry *entry, struct source *source, uint32_t events)
 {
+        koutbox_drain(&entry->domain, 0);
         switch (source->kind) {
         case SOURCE_LISTEN:
                 on_listen(entry);
@@ -1102,6 +1134,9 @@ static void on_event(struct entry *entry, struct source *source, uint32_t events
         case SOURCE_CANCEL:
                 cancelled(container_of(source, struct waiter, cancel));
                 break;
+        case SOURCE_AGAIN:
+                on_again(entry);
+                break;
         }
 }
 
@@ -1118,27 +1153,73 @@ static void run_events(struct entry *entry, bool ended)
         }
 }
 
-/**
- * entry_dispatch() - handle what is ready
- *
+/*
  * What was closed comes first: a program that closes a handle and then asks through another must
  * find the first one gone. That is also why a handle gets no more than one request a turn: one that
  * came after the end of another handle waits for the turn that sees the end.
  *
- * Return: 0, or a negative errno if the domain cannot go on.
+ * Returns how much there was, or a negative errno.
  */
-int entry_dispatch(struct entry *entry)
+static int run_turn(struct entry *entry)
 {
         int n = epoll_wait(entry->epoll_fd, entry->events, EVENTS_PER_TURN, 0);
 
         if (n < 0 && errno != EINTR)
                 return error_origin(-errno);
         entry->n_events = MAX(n, 0);
+        n = entry->n_events + koutbox_waits(&entry->domain);
+        koutbox_drain(&entry->domain, DRAIN_NS);
         run_events(entry, true);
         run_events(entry, false);
         entry->n_events = 0;
+        return n;
+}
+
+/*
+ * Who broadcasts a lot will have more in a moment. To be woken for it costs more than to look for
+ * it: so it is looked for, as long as that pays. Each time that it was in vain, it is not done for
+ * twice as many turns as before.
+ */
+static int stay_awake(struct entry *entry)
+{
+        uint64_t start = now_ns(), last = start, now = start;
+        int r;
+
+        if (entry->drowsy) {
+                entry->drowsy--;
+                return 0;
+        }
+        do {
+                for (int i = 0; i < RELAX && !koutbox_waits(&entry->domain); i++)
+                        caa_cpu_relax();
+                r = run_turn(entry);
+                now = now_ns();
+                if (r > 0)
+                        last = now;
+        } while (r >= 0 && now - last < AWAKE_NS && now - start < TURN_NS);
+        entry->doubt = last > start ? entry->doubt / 2 : MIN(2 * entry->doubt + 1, DOUBT_MAX);
+        entry->drowsy = entry->doubt;
+        return r;
+}
+
+/**
+ * entry_dispatch() - handle what is ready
+ *
+ * Return: 0, or a negative errno if the domain cannot go on.
+ */
+int entry_dispatch(struct entry *entry)
+{
+        uint64_t one = 1;
+        int r;
+
+        koutbox_wake(&entry->domain);
+        r = run_turn(entry);
+        if (r >= 0 && !cds_list_empty(&entry->domain.outboxes))
+                r = stay_awake(entry);
         arm(entry);
-        return 0;
+        if (!koutbox_sleep(&entry->domain))
+                (void)!write(entry->again.fd, &one, sizeof(one)); /* after the others' turn */
+        return MIN(r, 0);
 }
 
 int entry_fd(const struct entry *entry)
@@ -1191,9 +1272,11 @@ static int start(struct entry *entry, const char *state_dir)
         entry->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         entry->timer = (struct source){
                 SOURCE_TIMER, timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
-        if (entry->epoll_fd < 0 || entry->timer.fd < 0)
+        entry->again =
+                (struct source){SOURCE_AGAIN, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        if (entry->epoll_fd < 0 || entry->timer.fd < 0 || entry->again.fd < 0)
                 return error_origin(-errno);
-        r = watch(entry, &entry->timer);
+        r = watch(entry, &entry->timer) ?: watch(entry, &entry->again);
         return r ? error_origin(r) : listen_on(entry);
 }
 
@@ -1208,7 +1291,8 @@ int entry_new(struct entry **entryp, const char *state_dir)
 
         if (!entry)
                 return error_origin(-ENOMEM);
-        entry->epoll_fd = entry->spare_fd = entry->listen.fd = entry->timer.fd = -1;
+        entry->epoll_fd = entry->spare_fd = entry->listen.fd = -1;
+        entry->timer.fd = entry->again.fd = -1;
         entry->armed = UINT64_MAX;
         CDS_INIT_LIST_HEAD(&entry->ports);
         CDS_INIT_LIST_HEAD(&entry->closing);
@@ -1237,6 +1321,7 @@ struct entry *entry_free(struct entry *entry)
                 unlink(entry->socket_path);
         closep(&entry->listen.fd);
         closep(&entry->timer.fd);
+        closep(&entry->again.fd);
         closep(&entry->spare_fd);
         closep(&entry->epoll_fd);
         free(entry->socket_path);

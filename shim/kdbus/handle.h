@@ -65,6 +65,7 @@ struct cmd {
         const int *fds;
         size_t n_fds;
         int cancel_fd; /* -1: not given, or not a descriptor */
+        bool unasked;  /* from an outbox: nothing is known of the caller */
 
         bool back;     /* the structure is sent back */
         bool msg_back; /* the message too (negotiation) */

@@ -14,6 +14,7 @@
 #include "shim/kdbus/kbus.h"
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/kmsg.h"
+#include "shim/kdbus/koutbox.h"
 #include "shim/kdbus/kreply.h"
 #include "shim/kdbus/limits.h"
 
@@ -28,6 +29,8 @@ int domain_init(struct domain *domain, const char *dir)
         *domain = (struct domain){};
         CDS_INIT_LIST_HEAD(&domain->buses);
         CDS_INIT_LIST_HEAD(&domain->deadlines);
+        CDS_INIT_LIST_HEAD(&domain->outboxes);
+        CDS_INIT_LIST_HEAD(&domain->touched);
         return error_fold(node_tree_init(&domain->tree, dir));
 }
 
@@ -89,6 +92,7 @@ struct kuser *kuser_unref(struct kuser *user)
                 return NULL;
         if (!user->anonymous)
                 HASH_DEL(user->domain->users, user);
+        kflow_free(user->flow);
         free(user);
         return NULL;
 }

@@ -27,6 +27,8 @@ struct kconn;
 struct kentry;
 struct kreply;
 struct kmsg;
+struct kflow;
+struct koutbox;
 struct waiter;
 
 /* one on D-Bus, as a program on kdbus asks for it */
@@ -91,6 +93,7 @@ struct kuser {
         uid_t uid;
         unsigned n_buses, n_conns;
         unsigned n_handles, n_channels; /* for the door */
+        struct kflow *flow;             /* once a program of its had a ring */
         UT_hash_handle hh;
 };
 
@@ -100,6 +103,9 @@ struct domain {
         struct kuser *users;
         struct cds_list_head buses;
         struct cds_list_head deadlines; /* struct kreply, soonest first */
+        struct cds_list_head outboxes;
+        struct cds_list_head touched;   /* who is to be told at the end of the batch */
+        bool batch;                     /* see kconn_batch() */
         /* the door: a blocked caller is answered; consumes the waiter */
         void (*wake)(struct waiter *waiter, int error, struct kentry *answer);
 };
@@ -127,6 +133,7 @@ struct kbus {
         struct cds_list_head conn_list;
         struct cds_list_head listeners; /* who has matches */
         struct cds_list_head monitors;
+        struct koutbox *outbox; /* of the connection that broadcasts most; or NULL */
         struct cds_list_head eps;
         struct kep *default_ep;
         struct kpolicy policy;

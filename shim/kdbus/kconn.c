@@ -13,10 +13,12 @@
 #include "shim/kdbus/item.h"
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/kmsg.h"
+#include "shim/kdbus/koutbox.h"
 #include "shim/kdbus/kreply.h"
 #include "shim/kdbus/kring.h"
 #include "shim/kdbus/limits.h"
 
+#define BEHIND_MAX  48 /* what may be queued in a batch before it is looked what was taken */
 #define QUOTAS_KEPT 4 /* users of whom nothing is queued, but who may come again */
 
 /* --- life --- */
@@ -48,6 +50,7 @@ int kconn_new(struct kconn **connp, struct kep *ep, const struct kconn_hello *he
         c->view.same_user_ns = true;
         CDS_INIT_LIST_HEAD(&c->queue);
         CDS_INIT_LIST_HEAD(&c->by_listener);
+        CDS_INIT_LIST_HEAD(&c->by_touch);
         CDS_INIT_LIST_HEAD(&c->names);
         CDS_INIT_LIST_HEAD(&c->calls);
         CDS_INIT_LIST_HEAD(&c->answers);
@@ -75,6 +78,8 @@ int kconn_connect(struct kconn *conn, int socket, struct caller *caller)
         struct kbus *bus = conn->bus;
         int r = 0;
 
+        if (kconn_is_monitor(conn))
+                koutbox_heed(conn, conn->attach_recv);
         if (bus->bridge)
                 r = bus->bridge->join(conn, socket, caller, &conn->id);
         else
@@ -128,6 +133,8 @@ int kconn_disconnect(struct kconn *conn, bool if_empty)
 
         if (!conn->connected)
                 return -ECONNRESET;
+        if (bus->outbox && koutbox_conn(bus->outbox) == conn)
+                koutbox_close(bus);
         kconn_hold(conn);
         if (if_empty && conn->n_queue) {
                 kconn_unhold(conn);
@@ -138,6 +145,7 @@ int kconn_disconnect(struct kconn *conn, bool if_empty)
         HASH_DEL(bus->conns, conn);
         cds_list_del(&conn->by_bus);
         cds_list_del_init(&conn->by_listener);
+        cds_list_del_init(&conn->by_touch);
         if (kconn_is_monitor(conn))
                 cds_list_del(&conn->by_monitor);
         kname_release_all(bus, conn);
@@ -213,6 +221,12 @@ static int quota_row(struct kconn *conn, struct kuser *user, struct kquota **row
         return 0;
 }
 
+/* whether the user's programs may lose some of the broadcasts that they have under way */
+static bool is_tight(const struct kquota *q, uint64_t room)
+{
+        return q->msgs + KDP_SENDS >= KD_MSGS_MAX || room < q->bytes + KDP_SENDS * 2 * KDP_SEND_MAX;
+}
+
 /* half of a pool is its owner's; of the rest a sender may fill a third of what others leave */
 static int charge(struct kconn *conn, struct kuser *user, uint64_t bytes, unsigned fds)
 {
@@ -226,6 +240,8 @@ static int charge(struct kconn *conn, struct kuser *user, uint64_t bytes, unsign
         if (half < conn->accounted)
                 return -ENOBUFS;
         room = (half - conn->accounted + q->bytes) / 3;
+        if (conn->ring)
+                kring_tighten(conn->ring, is_tight(q, room));
         if (room < q->bytes || room - q->bytes < bytes || q->msgs >= KD_MSGS_MAX)
                 return -ENOBUFS;
         if (q->fds + fds > KD_FDS_MAX)
@@ -265,9 +281,17 @@ static int entry_new(struct kconn *dst, struct kentry **entryp, struct kuser *us
 
         size = ITEM_ALIGN(size);
         r = charge(dst, user, size, n_fds);
+        if (r == -ENOBUFS && dst->ring) {
+                kconn_sync(dst); /* perhaps it was not known what the program took */
+                r = charge(dst, user, size, n_fds);
+        }
         if (r)
                 return r;
         r = pool_alloc(dst->pool, &slice, size);
+        if (r == -EXFULL && dst->ring) {
+                kconn_sync(dst);
+                r = pool_alloc(dst->pool, &slice, size);
+        }
         if (r) {
                 uncharge(dst, user, size, n_fds);
                 return r;
@@ -322,7 +346,8 @@ int kconn_make_entry(struct kconn *dst, struct kmsg *msg, struct kentry **entryp
 
         if (!dst->connected)
                 return -ECONNRESET;
-        kconn_sync(dst);
+        if (!dst->bus->domain->batch || dst->n_queue >= BEHIND_MAX)
+                kconn_sync(dst);
         if (!kconn_is_monitor(dst) && !(dst->flags & KDBUS_HELLO_ACCEPT_FD) && msg->fds &&
             msg->fds->n_fds)
                 return -ECOMM;
@@ -351,7 +376,10 @@ static void queue_entry(struct kconn *dst, struct kentry *e)
         cds_list_add_tail(&e->link, &dst->queue);
         dst->n_queue++;
         show(e);
-        kconn_update_readable(dst);
+        if (!dst->bus->domain->batch)
+                kconn_update_readable(dst);
+        else if (cds_list_empty(&dst->by_touch))
+                cds_list_add_tail(&dst->by_touch, &dst->bus->domain->touched);
 }
 
 /**
@@ -499,6 +527,25 @@ void kconn_update_listening(struct kconn *conn)
                 cds_list_del_init(&conn->by_listener);
 }
 
+/**
+ * kconn_batch() - messages come one after the other; their receivers are told at the end
+ */
+void kconn_batch(struct domain *domain)
+{
+        domain->batch = true;
+}
+
+void kconn_unbatch(struct domain *domain)
+{
+        struct kconn *c, *next;
+
+        domain->batch = false;
+        cds_list_for_each_entry_safe(c, next, &domain->touched, by_touch) {
+                cds_list_del_init(&c->by_touch);
+                kconn_update_readable(c);
+        }
+}
+
 /* --- ring --- */
 
 /**
@@ -511,7 +558,7 @@ int kconn_add_ring(struct kconn *conn, bool rung)
 
         if (conn->ring)
                 return 0;
-        r = kring_new(&conn->ring, conn->pool->size);
+        r = kring_new(&conn->ring, conn->pool->size, conn->id, conn->bus->bloom.size);
         if (r)
                 return r;
         if (rung)
@@ -527,6 +574,7 @@ void kconn_sync(struct kconn *conn)
 {
         uint64_t freed[KDP_RING_GIVEN / 64];
 
+        conn->pool->hasty = conn->bus->outbox;
         if (!conn->ring)
                 return;
         kring_peek_freed(conn->ring, freed);

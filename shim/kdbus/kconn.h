@@ -12,6 +12,8 @@
  *                With a ring the program takes messages and frees slices without asking. Then the
  *                queue may be behind: kconn_sync() brings it up to date; kconn_hold() also keeps it
  *                so, until kconn_unhold().
+ *                Between kconn_batch() and kconn_unbatch() programs are not told each time that
+ *                there is something, but once.
  */
 
 #include <stdbool.h>
@@ -24,6 +26,7 @@
 #include "shim/kdbus/kmeta.h"
 #include "shim/kdbus/pool.h"
 
+struct domain;
 struct ghost;
 struct kfds;
 struct kmsg;
@@ -72,6 +75,8 @@ struct kconn {
         char *description;
         struct pool *pool;
         struct kring *ring; /* NULL: receives by request */
+        uint64_t last_broadcast; /* by request, ns */
+        bool no_outbox;          /* has put there what it may not */
 
         struct cds_list_head queue;
         unsigned n_queue;
@@ -97,6 +102,7 @@ struct kconn {
         struct cds_list_head by_bus;
         struct cds_list_head by_listener;
         struct cds_list_head by_monitor;
+        struct cds_list_head by_touch; /* domain->touched */
 };
 
 struct kconn_hello {
@@ -140,6 +146,8 @@ int kconn_add_ring(struct kconn *conn, bool rung);
 void kconn_sync(struct kconn *conn);
 void kconn_hold(struct kconn *conn);
 void kconn_unhold(struct kconn *conn);
+void kconn_batch(struct domain *domain);
+void kconn_unbatch(struct domain *domain);
 
 /* @caller: whose credentials count; NULL: those of the opener */
 bool kconn_may_own(struct kconn *conn, struct caller *caller, const char *name);

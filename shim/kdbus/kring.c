@@ -37,9 +37,11 @@ static int ring_map(struct kring *ring)
 }
 
 /**
- * kring_new() - make a ring, closed
+ * kring_new() - make a ring, closed in both directions
+ * @id:         the connection's
+ * @bloom_size: of its bus
  */
-int kring_new(struct kring **ringp, uint64_t pool_size)
+int kring_new(struct kring **ringp, uint64_t pool_size, uint64_t id, uint64_t bloom_size)
 {
         struct kring *ring = calloc(1, sizeof(*ring));
         int r;
@@ -52,6 +54,9 @@ int kring_new(struct kring **ringp, uint64_t pool_size)
                 return r;
         }
         ring->map->pool_size = pool_size;
+        ring->map->id = id;
+        ring->map->bloom_size = bloom_size;
+        store(&ring->map->sends, KDP_SENDS_CLOSED);
         store(&ring->map->head, KDP_RING_CLOSED);
         *ringp = ring;
         return 0;
@@ -114,7 +119,7 @@ void kring_put(struct kring *ring, uint64_t offset, uint64_t size, bool ask)
         __atomic_store_n(&ring->map->entries[at].offset, offset, __ATOMIC_RELAXED);
         __atomic_store_n(&ring->map->entries[at].size, size | (ask ? KDP_RING_ASK : 0),
                          __ATOMIC_RELAXED);
-        store(&ring->map->tail, ++ring->tail);
+        __atomic_store_n(&ring->map->tail, ++ring->tail, __ATOMIC_RELEASE);
 }
 
 /**
@@ -155,7 +160,8 @@ void kring_release(struct kring *ring, struct pool *pool, const uint64_t freed[]
                 for (uint64_t bits = freed[i]; bits; bits &= bits - 1) {
                         uint64_t given = load(&ring->map->given[i * 64 + __builtin_ctzll(bits)]);
 
-                        store(&ring->map->given[i * 64 + __builtin_ctzll(bits)], 0);
+                        __atomic_store_n(&ring->map->given[i * 64 + __builtin_ctzll(bits)], 0,
+                                         __ATOMIC_RELEASE);
                         if (given & KDP_FREED)
                                 (void)pool_release_offset(pool, given & ~(uint64_t)7);
                 }
@@ -175,12 +181,23 @@ void kring_forget(struct kring *ring, uint64_t offset)
 }
 
 /**
+ * kring_tighten() - whether what is under way may get lost
+ */
+void kring_tighten(struct kring *ring, bool tight)
+{
+        if (ring->tight != tight)
+                store(&ring->map->tight, tight);
+        ring->tight = tight;
+}
+
+/**
  * kring_ring() - the byte that poll sees is due
  *
  * Return: whether none is out; it counts as sent then.
  */
 bool kring_ring(struct kring *ring)
 {
+        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* what was put is there before this looks */
         if (load(&ring->map->heard) != ring->rung)
                 return false;
         store(&ring->map->rung, ++ring->rung);

@@ -34,9 +34,10 @@ struct kring {
         uint64_t rung;  /* bytes sent for poll to see */
         bool open;
         bool more;
+        bool tight;
 };
 
-int kring_new(struct kring **ringp, uint64_t pool_size);
+int kring_new(struct kring **ringp, uint64_t pool_size, uint64_t id, uint64_t bloom_size);
 struct kring *kring_free(struct kring *ring);
 
 void kring_open(struct kring *ring);
@@ -48,5 +49,6 @@ size_t kring_take(struct kring *ring);
 void kring_release(struct kring *ring, struct pool *pool, const uint64_t freed[]);
 void kring_forget(struct kring *ring, uint64_t offset);
 
+void kring_tighten(struct kring *ring, bool tight);
 bool kring_ring(struct kring *ring);
 bool kring_hush(struct kring *ring);

@@ -24,7 +24,7 @@ static struct kdp_ring *seen; /* as the program has it mapped */
 static void setup(void)
 {
         ck_assert_int_eq(pool_new(&pool, SIZE), 0);
-        ck_assert_int_eq(kring_new(&ring, SIZE), 0);
+        ck_assert_int_eq(kring_new(&ring, SIZE, 7, 64), 0);
         seen = mmap(NULL, sizeof(*seen), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
         ck_assert_ptr_ne(seen, MAP_FAILED);
 }

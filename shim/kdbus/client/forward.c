@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shim/kdbus/client/channel.h"
@@ -23,6 +24,7 @@
 #define CMD_SIZE_MAX 32768
 #define VEC_SIZE_MAX (2 * 1024 * 1024)
 #define ALIGN8(n)    (((n) + 7) & ~(size_t)7)
+#define STREAM_NS    1000000 /* broadcasts no further apart are a stream */
 #define SMALL        1024 /* bytes of a structure that fit on the stack */
 #define SMALL_VECS   (SMALL / 40)
 #define LARGE_VECS   1100 /* 32 KiB of VEC items, and our own parts */
@@ -497,6 +499,7 @@ int forward_open(int node_fd, int flags)
         r = call_run(&c);
         if (!r && syscall(SYS_dup3, fd, node_fd, flags & O_CLOEXEC) < 0)
                 r = -errno;
+        ring_forget(node_fd, node_fd); /* if it was closed in a way that nobody saw */
         close_fd(fd);
         if (r) {
                 close_fd(node_fd);
@@ -507,14 +510,21 @@ int forward_open(int node_fd, int flags)
         return node_fd;
 }
 
-static int call_for_fd(struct call *c)
+static int call_for_fds(struct call *c, size_t n)
 {
         int r = call_run(c);
 
-        if (!r && c->n_got != 1)
+        if (!r && c->n_got != n)
                 r = -ENFILE; /* the program has no number left */
         if (r)
                 close_got(c);
+        return r;
+}
+
+static int call_for_fd(struct call *c)
+{
+        int r = call_for_fds(c, 1);
+
         return r ?: c->got[0];
 }
 
@@ -700,13 +710,14 @@ static int ioctl_large(int fd, uint32_t code, void *arg, struct ring *ring)
 static uint64_t n_closes;
 
 /**
- * forward_closed() - the program closed a descriptor
+ * forward_closed() - the program closed descriptors, or is about to put others in their place
  *
- * If it was a handle, others are being told of that by now: an empty ring says nothing until the
+ * If one was a handle, others are being told of that by now: an empty ring says nothing until the
  * daemon has been asked.
  */
-void forward_closed(void)
+void forward_closed(unsigned first, unsigned last)
 {
+        ring_forget(first, last);
         __atomic_add_fetch(&n_closes, 1, __ATOMIC_RELAXED);
 }
 
@@ -755,20 +766,192 @@ static struct ring *ask_for_ring(int fd, uint64_t cookie)
 {
         struct iovec vecs[4];
         struct call c;
-        int ring_fd;
 
         call_init(&c, fd, KDP_RING, vecs);
-        ring_fd = call_for_fd(&c);
-        return ring_fd < 0 ? NULL : ring_add(cookie, ring_fd);
+        return call_for_fds(&c, 2) ? NULL : ring_add(cookie, c.got[0], c.got[1]);
+}
+
+/* --- broadcasts --- */
+
+/* a broadcast of whose kind there are many: in memory, not large, nothing unusual about it */
+struct plain {
+        uint64_t msg[KDP_SEND_MAX / 8];
+        struct iovec payload[KDP_SEND_MAX / 32]; /* an item of them each */
+        size_t n_payload; /* of them */
+        size_t n_bytes;   /* of all */
+        uint64_t bloom_size;
+};
+
+static uint64_t last_broadcast; /* of this process, ns */
+
+static bool is_plain_head(const struct kdbus_msg *m)
+{
+        return m->size > sizeof(*m) && m->size <= KDP_SEND_MAX && m->flags == KDBUS_MSG_SIGNAL &&
+               m->dst_id == KDBUS_DST_ID_BROADCAST && !m->timeout_ns &&
+               m->payload_type != KDBUS_PAYLOAD_KERNEL;
+}
+
+static bool take_plain_item(struct plain *p, const struct kdbus_item *item)
+{
+        if (item->type == KDBUS_ITEM_PAYLOAD_VEC) {
+                if (item->size != 16 + sizeof(item->vec) || !item->vec.address ||
+                    !item->vec.size || item->vec.size > KDP_SEND_MAX)
+                        return false;
+                p->payload[p->n_payload++] =
+                        (struct iovec){(void *)(uintptr_t)item->vec.address, item->vec.size};
+                p->n_bytes += item->vec.size;
+                return true;
+        }
+        if (item->type != KDBUS_ITEM_BLOOM_FILTER || p->bloom_size ||
+            item->size <= 16 + sizeof(item->bloom_filter))
+                return false;
+        p->bloom_size = item->size - 16 - sizeof(item->bloom_filter);
+        return true;
+}
+
+static bool take_plain_items(struct plain *p)
+{
+        struct kdbus_msg *m = (void *)p->msg;
+        uint8_t *at = (uint8_t *)m->items, *end = (uint8_t *)m + m->size;
+
+        while (at < end) {
+                struct kdbus_item *item = (void *)at;
+
+                if (end - at < 16 || item->size < 16 || item->size > (size_t)(end - at) ||
+                    !take_plain_item(p, item))
+                        return false;
+                at += ALIGN8(item->size);
+        }
+        return p->bloom_size && ALIGN8(m->size) + p->n_bytes <= KDP_SEND_MAX;
+}
+
+/* whether nothing can be wrong with it but what the daemon would not tell the sender */
+static bool take_plain(struct plain *p, uint64_t address)
+{
+        struct kdbus_msg *m = (void *)p->msg;
+
+        const uint8_t *at = (const uint8_t *)(uintptr_t)address;
+        size_t n = memory_page_rest(at);
+
+        /* mostly it does not reach into another page */
+        n = n > sizeof(p->msg) ? sizeof(p->msg) : n;
+        if (address % 8 || n < sizeof(*m) || memory_read(m, at, n) || !is_plain_head(m))
+                return false;
+        if (m->size > n && memory_read((uint8_t *)m + n, at + n, m->size - n))
+                return false;
+        memset((uint8_t *)m + m->size, 0, ALIGN8(m->size) - m->size);
+        p->n_payload = p->n_bytes = p->bloom_size = 0;
+        return take_plain_items(p);
+}
+
+static bool is_plain_send(struct plain *p, struct kdbus_cmd_send *cmd)
+{
+        return memory_claim(cmd, sizeof(*cmd), offsetof(struct kdbus_cmd, return_flags)) &&
+               cmd->size == sizeof(*cmd) && !cmd->flags && take_plain(p, cmd->msg_address);
+}
+
+/* one now and then is worth a request; of many, none is waited for */
+static bool is_one_of_many(uint64_t *nowp)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        *nowp = ts.tv_sec * 1000000000ULL + ts.tv_nsec;
+        return *nowp - __atomic_exchange_n(&last_broadcast, *nowp, __ATOMIC_RELAXED) < STREAM_NS;
+}
+
+static int local_send(struct ring *ring, int fd, struct kdbus_cmd_send *cmd)
+{
+        const struct kdbus_msg *m;
+        struct plain p;
+        uint64_t now;
+        int r;
+
+        if (!is_plain_send(&p, cmd) || !is_one_of_many(&now))
+                return RING_E_ASK;
+        m = (void *)p.msg;
+        if (p.bloom_size != ring->map->bloom_size ||
+            (m->src_id && m->src_id != ring->map->id))
+                return RING_E_ASK;
+        r = ring_send(ring, m, p.payload, p.n_payload, now);
+        if (r == RING_E_ASK)
+                return r;
+        cmd->reply = (struct kdbus_msg_info){};
+        if (r == RING_E_BELL)
+                ring_bell(fd);
+        return 0;
 }
 
 static int run_local(struct ring *ring, int fd, uint32_t code, void *arg)
 {
-        if (!ring || (uintptr_t)arg % 8)
-                return RING_E_ASK;
-        if (code == KDBUS_CMD_RECV)
+        switch (code) {
+        case KDBUS_CMD_RECV:
                 return local_recv(ring, fd, arg);
-        return code == KDBUS_CMD_FREE ? local_free(ring, arg) : RING_E_ASK;
+        case KDBUS_CMD_FREE:
+                return local_free(ring, arg);
+        case KDBUS_CMD_SEND:
+                return local_send(ring, fd, arg);
+        default:
+                return RING_E_ASK;
+        }
+}
+
+/* whether it is worth asking for a ring */
+static bool wants_ring(uint32_t code, void *arg)
+{
+        struct plain p;
+        uint64_t now;
+
+        if ((uintptr_t)arg % 8)
+                return false;
+        return code == KDBUS_CMD_RECV || code == KDBUS_CMD_FREE ||
+               (code == KDBUS_CMD_SEND && is_plain_send(&p, arg) && is_one_of_many(&now));
+}
+
+/*
+ * What is common, and done without the kernel. Before it is said that there is nothing, it is asked
+ * whether the number still means what it did.
+ */
+static int run_quick(int fd, uint32_t code, void *arg)
+{
+        struct ring *ring;
+        int r;
+
+        if ((uintptr_t)arg % 8)
+                return RING_E_UNKNOWN;
+        ring = ring_of(fd);
+        if (!ring)
+                return RING_E_UNKNOWN;
+        r = run_local(ring, fd, code, arg);
+        if (r < 0 && channel_cookie(fd) != ring->cookie) {
+                ring_forget(fd, fd);
+                r = RING_E_UNKNOWN;
+        }
+        return r;
+}
+
+/* @ask: the ring has been looked at */
+static int run_any(int fd, uint32_t code, void *arg, bool ask)
+{
+        uint64_t mark = ring_mark(fd), cookie = channel_cookie(fd);
+        struct ring *ring = ring_get(cookie);
+        int r;
+
+        if (!ring && !forward_is_handle(fd))
+                return FORWARD_E_ALIEN;
+        if (!ring && wants_ring(code, arg))
+                ring = ask_for_ring(fd, cookie);
+        r = !ring || ask || (uintptr_t)arg % 8 ? RING_E_ASK : run_local(ring, fd, code, arg);
+        if (r == RING_E_ASK) {
+                r = ioctl_small(fd, code, arg, ring);
+                if (r == IOCTL_E_LARGE)
+                        r = ioctl_large(fd, code, arg, ring);
+                if (ring && code == KDBUS_CMD_RECV && ring_silence(ring, fd))
+                        ring_bell(fd);
+        }
+        ring_know(fd, ring, mark);
+        ring_put(ring);
+        return r;
 }
 
 /**
@@ -778,22 +961,7 @@ static int run_local(struct ring *ring, int fd, uint32_t code, void *arg)
  */
 int forward_ioctl(int fd, uint32_t code, void *arg)
 {
-        uint64_t cookie = channel_cookie(fd);
-        struct ring *ring = ring_get(cookie);
-        int r;
+        int r = run_quick(fd, code, arg);
 
-        if (!ring && !forward_is_handle(fd))
-                return FORWARD_E_ALIEN;
-        if (!ring && (code == KDBUS_CMD_RECV || code == KDBUS_CMD_FREE))
-                ring = ask_for_ring(fd, cookie);
-        r = run_local(ring, fd, code, arg);
-        if (r == RING_E_ASK) {
-                r = ioctl_small(fd, code, arg, ring);
-                if (r == IOCTL_E_LARGE)
-                        r = ioctl_large(fd, code, arg, ring);
-                if (ring && code == KDBUS_CMD_RECV && ring_silence(ring, fd))
-                        ring_bell(fd);
-        }
-        ring_put(ring);
-        return r;
+        return r > 0 ? run_any(fd, code, arg, r == RING_E_ASK) : r;
 }

@@ -24,4 +24,4 @@ int forward_open(int node_fd, int flags);
 int forward_ioctl(int fd, uint32_t code, void *arg);
 int forward_mmap(int fd, size_t length, int prot, int flags, off_t offset);
 int forward_stat(int fd);
-void forward_closed(void);
+void forward_closed(unsigned first, unsigned last);

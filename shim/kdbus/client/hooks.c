@@ -24,6 +24,7 @@
 #include "shim/kdbus/client/channel.h"
 #include "shim/kdbus/client/forward.h"
 #include "shim/kdbus/client/paths.h"
+#include "shim/kdbus/client/ring.h"
 #include "shim/kdbus/kdbus-abi.h"
 
 #define EXPORT __attribute__((__visibility__("default")))
@@ -39,12 +40,18 @@
         }
 
 NEXT(int, close, int)
+NEXT(int, dup2, int, int)
+NEXT(int, dup3, int, int, int)
+NEXT(int, close_range, unsigned, unsigned, int)
+NEXT(void, closefrom, int)
 
 __attribute__((__constructor__)) static void setup(void)
 {
         int saved = errno;
 
         (void)find_close(); /* a signal handler may close */
+        (void)find_dup2();
+        (void)find_dup3();
         paths_setup();
         channel_setup();
         errno = saved;
@@ -360,12 +367,61 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
         return r == FORWARD_E_ALIEN ? find_ioctl()(fd, request, arg) : result(r);
 }
 
+/* --- numbers that change their meaning --- */
+
+static int not_known(void)
+{
+        errno = ENOSYS;
+        return -1;
+}
+
 EXPORT int close(int fd)
 {
-        int r = find_close()(fd);
+        int r;
 
-        forward_closed();
+        if (fd < 0)
+                return find_close()(fd);
+        ring_forget(fd, fd); /* another thread may get the number before this one hears of it */
+        r = find_close()(fd);
+        forward_closed(fd, fd);
         return r;
+}
+
+EXPORT int dup2(int fd, int as)
+{
+        int r = find_dup2()(fd, as);
+
+        if (r >= 0)
+                forward_closed(r, r);
+        return r;
+}
+
+EXPORT int dup3(int fd, int as, int flags)
+{
+        int r = find_dup3()(fd, as, flags);
+
+        if (r >= 0)
+                forward_closed(r, r);
+        return r;
+}
+
+/* not in every C library */
+EXPORT int close_range(unsigned first, unsigned last, int flags);
+EXPORT void closefrom(int first);
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+        int r = find_close_range() ? find_close_range()(first, last, flags) : not_known();
+
+        forward_closed(first, last);
+        return r;
+}
+
+EXPORT void closefrom(int first)
+{
+        if (find_closefrom())
+                find_closefrom()(first);
+        forward_closed(first < 0 ? 0 : first, ~0U);
 }
 
 /* called before anything is set up, even by dlsym itself: the system call needs no looking up */

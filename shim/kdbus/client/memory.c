@@ -15,6 +15,8 @@
 #define SET_SIZE (_NSIG / 8) /* of the kernel's signal set */
 #define PAGE     4096        /* the smallest there is */
 
+#define STACK_NEAR (64 * 1024) /* a caller's frame is no further away */
+
 /* the kernel copies the set before it finds that it was not told how to apply it */
 static bool readable(uintptr_t at)
 {
@@ -27,23 +29,55 @@ static bool writable(uintptr_t at)
         return syscall(SYS_rt_sigprocmask, 0L, 0L, at, (long)SET_SIZE) == 0;
 }
 
+/* of this thread: looked at once, and between where it is and what it was given */
+static __thread uintptr_t stack_low, stack_high;
+
+static bool is_stack(uintptr_t at, size_t n)
+{
+        uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+        return here >= stack_low && at >= here && at < stack_high && n <= stack_high - at;
+}
+
+/* @at can be written: so can all below it on this stack */
+static void learn_stack(uintptr_t at)
+{
+        uintptr_t here = (uintptr_t)__builtin_frame_address(0), page;
+
+        if (at < here || at - here > STACK_NEAR)
+                return;
+        for (page = at / PAGE * PAGE; page > here; page -= PAGE)
+                if (!readable(page))
+                        return;
+        stack_low = here;
+        stack_high = (at / PAGE + 1) * PAGE;
+}
+
 /**
  * memory_read() - copy from an address of the program's choice
- * @from:       8-aligned
  *
  * Return: 0, -EFAULT.
  */
 int memory_read(void *to, const void *from, size_t n)
 {
-        uintptr_t at = (uintptr_t)from, end = at + n;
+        uintptr_t at = (uintptr_t)from & ~(uintptr_t)7, end = (uintptr_t)from + n;
 
         if (end < at || at < PAGE) /* to the kernel, 0 is no set */
                 return -EFAULT;
-        for (; at < end; at = (at & ~(uintptr_t)(PAGE - 1)) + PAGE)
-                if (!readable(at))
-                        return -EFAULT;
+        if (!is_stack((uintptr_t)from, n))
+                for (; at < end; at = (at & ~(uintptr_t)(PAGE - 1)) + PAGE)
+                        if (!readable(at))
+                                return -EFAULT;
         memcpy(to, from, n);
         return 0;
+}
+
+/**
+ * memory_page_rest() - bytes that share a page's fate with the one at @at, and follow it
+ */
+size_t memory_page_rest(const void *at)
+{
+        return PAGE - (uintptr_t)at % PAGE;
 }
 
 /**
@@ -71,8 +105,11 @@ bool memory_claim(void *at, size_t n, size_t result)
 {
         uintptr_t first = (uintptr_t)at / PAGE, last = ((uintptr_t)at + n - 1) / PAGE;
 
-        if (first != last || first == 0 || !writable((uintptr_t)at + result))
-                return false; /* a page boundary is left to whoever copies */
+        if (!is_stack((uintptr_t)at, n)) {
+                if (first != last || first == 0 || !writable((uintptr_t)at + result))
+                        return false; /* a page boundary is left to whoever copies */
+                learn_stack((uintptr_t)at);
+        }
         memset((uint8_t *)at + result, 0, sizeof(uint64_t));
         return true;
 }

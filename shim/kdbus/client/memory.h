@@ -8,6 +8,7 @@
  *                the death of the program.
  * How            A cheap system call that copies a few bytes tells whether a page can be read, or
  *                written; then it is read or written like any memory.
+ *                What lies on the thread's stack, above where it is, needs that only once.
  * Not promised   Memory that another thread takes away while the command runs.
  */
 
@@ -15,6 +16,7 @@
 #include <stddef.h>
 
 int memory_read(void *to, const void *from, size_t n);
+size_t memory_page_rest(const void *at);
 int memory_write(void *to, const void *from, size_t n);
 bool memory_claim(void *at, size_t n, size_t result);
 void *memory_scratch(size_t n);

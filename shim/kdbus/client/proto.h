@@ -16,8 +16,9 @@
  *                Descriptors for the program come with a KDP_NUMBERS reply; the library tells
  *                which numbers they got (KDP_FDS), and the daemon writes them into the pool.
  *                RECV and FREE are so common that they ask nobody: struct kdp_ring, in memory that
- *                both sides share, says what waits in the pool, and what was freed. It is an
- *                offer: whoever does not ask for it (KDP_RING) sends requests.
+ *                both sides share, says what waits in the pool, and what was freed. Who broadcasts
+ *                much puts that there, too. It is an offer: whoever does not ask for it (KDP_RING)
+ *                sends requests.
  *                A supervisor says the same on behalf of programs that have not the library: with
  *                its new channel comes a pidfd of the process that it speaks for (KDP_BEHALF).
  * Trust          The daemon believes none of it. Numbers of processes, users and groups are the
@@ -27,7 +28,7 @@
 
 #include <stdint.h>
 
-#define KDP_MAGIC       0x6b646202u    /* "kdb", version: the daemon hangs up on others */
+#define KDP_MAGIC       0x6b646203u    /* "kdb", version: the daemon hangs up on others */
 #define KDP_FDS_MAX     64            /* descriptors with one request */
 #define KDP_INLINE_MAX  (64 * 1024)   /* larger payloads travel in a memfd */
 #define KDP_PACKET_MAX  (160 * 1024)  /* a request with both structures and an inline payload */
@@ -40,8 +41,8 @@ enum kdp_op {
         KDP_STAT,      /* reply fd: the node's file */
         KDP_INTERRUPT, /* no reply of its own: the blocked request is answered */
         KDP_FDS,       /* payload: int32_t numbers */
-        KDP_RING,      /* reply fd: the connection's struct kdp_ring, to be mapped */
-        KDP_BELL,      /* no reply: the ring is not empty, and the byte may be missing */
+        KDP_RING,      /* reply fds: struct kdp_ring, struct kdp_flow, to be mapped */
+        KDP_BELL,      /* no reply: look at the ring: the byte may be missing, or sends wait */
 };
 
 enum kdp_flags {
@@ -88,11 +89,16 @@ struct kdp_reply {
 
 #define KDP_RING_ENTRIES 256
 #define KDP_RING_GIVEN   448 /* all of it in two pages */
-#define KDP_RING_PROBES  4
+#define KDP_RING_PROBES  16
 #define KDP_RING_CLOSED  (1ULL << 63) /* in head */
 #define KDP_RING_ASK     (1ULL << 63) /* in an entry's size: RECV must be a request */
 #define KDP_GIVEN        1u           /* in given: the program has it */
 #define KDP_FREED        2u           /* in given: and gave it back */
+#define KDP_SENDS        64           /* broadcasts under way */
+#define KDP_SENDS_CLOSED (1ULL << 63) /* in sends */
+#define KDP_SEND_MAX     1016         /* bytes of one */
+#define KDP_ASLEEP       1            /* in asleep; larger: when somebody undertook to ring */
+#define KDP_BELL_NS      1000000      /* and if it was that long ago, it failed to */
 
 /*
  * The daemon appends at tail; whoever moves head by one with a compare-and-swap has received the
@@ -103,7 +109,17 @@ struct kdp_reply {
  * empties the ring takes the byte, if one is out, and counts it. The daemon, having appended, sends
  * one if none is out. Both look again after that; a byte that is still on its way is taken by
  * whoever next finds the ring empty.
+ *
+ * Broadcasts go the other way, as long as the daemon has sends open: who holds sends_lock writes
+ * one into out, and adds it with a compare-and-swap on sends. Who finds the lock taken, whoever
+ * died with it, or no room, sends a request. After that it counts in the user's kdp_flow, and rings
+ * the bell if the daemon is asleep.
  */
+struct kdp_send {
+        uint32_t n_msg, n_payload;
+        uint64_t data[KDP_SEND_MAX / 8]; /* msg, 8-aligned, payload */
+};
+
 struct kdp_ring {
         /* the daemon's */
         uint64_t tail;
@@ -111,7 +127,10 @@ struct kdp_ring {
         uint32_t more; /* what waits is more than what is in the ring */
         uint32_t dead; /* the handle is gone: unmap */
         uint64_t rung;
-        uint64_t pad[4];
+        uint64_t id;
+        uint64_t bloom_size;
+        uint64_t tight; /* what its user's programs have under way may not all fit */
+        uint64_t pad[1];
 
         /* the programs'; the daemon believes none of it */
         uint64_t head;
@@ -123,6 +142,36 @@ struct kdp_ring {
         struct {
                 uint64_t offset, size;
         } entries[KDP_RING_ENTRIES];
+
+        /* the daemon's; from asleep the programs clear that it need be rung for */
+        uint64_t sends_taken;
+        uint64_t pad3[7];
+        uint64_t asleep;
+        uint64_t pad4[7];
+
+        /* the programs' */
+        uint64_t sends;
+        uint64_t sends_lock;
+        uint64_t pad5[6];
+        struct kdp_send out[KDP_SENDS];
+};
+
+enum kdp_flow_who {
+        KDP_FLOW_NONE,      /* nobody broadcasts by a ring */
+        KDP_FLOW_OWN,       /* programs of this user */
+        KDP_FLOW_STRANGERS, /* others do */
+};
+
+/*
+ * What the programs of one user have sent by their rings, and how much of it the daemon has dealt
+ * with. Who finds nothing to receive may only say so if nobody sends that way, or only this user's
+ * programs and the two are equal: else the daemon knows.
+ */
+struct kdp_flow {
+        uint64_t sent; /* the programs' */
+        uint64_t pad[7];
+        uint64_t seen; /* the daemon's */
+        uint64_t who;
 };
 
 static inline unsigned kdp_ring_place(uint64_t offset, unsigned probe)

@@ -1,19 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+#include <urcu/arch.h>
 
+#include "shim/kdbus/client/memory.h"
 #include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/client/ring.h"
+#include "shim/kdbus/kdbus-abi.h"
 
 #define SLOTS  1024 /* as many as a user has connections */
 #define PROBES 16
+#define NUMBERS   4096 /* descriptors beyond are asked for each time */
+#define SLOT_BITS 16
 #define BUSY   (-1)
+#define PATIENCE 500 /* looks before the daemon is asked; ten microseconds */
+
+#define ALIGN8(n) (((n) + 7) & ~(size_t)7)
 
 static struct ring rings[SLOTS];
+
+/* what a descriptor's number means: a slot and one, or 0; and above that, how often it changed */
+static uint64_t known[NUMBERS];
 
 static struct ring *place(uint64_t cookie, unsigned probe)
 {
@@ -75,6 +88,99 @@ struct ring *ring_put(struct ring *ring)
         return NULL;
 }
 
+/* --- numbers --- */
+
+static bool forget_word(uint64_t *word, uint64_t was)
+{
+        return swap(word, was, ((was >> SLOT_BITS) + 1) << SLOT_BITS);
+}
+
+/**
+ * ring_forget() - these numbers may mean something else from now on
+ */
+void ring_forget(unsigned first, unsigned last)
+{
+        for (unsigned fd = first; fd <= last && fd < NUMBERS; fd++)
+                while (!forget_word(&known[fd], load(&known[fd])))
+                        ;
+}
+
+static void forget_ring(const struct ring *r)
+{
+        uint64_t slot = r - rings + 1;
+
+        for (unsigned fd = 0; fd < NUMBERS; fd++) {
+                uint64_t was = load(&known[fd]);
+
+                if ((was & ((1 << SLOT_BITS) - 1)) == slot)
+                        (void)forget_word(&known[fd], was); /* or somebody else has */
+        }
+}
+
+/**
+ * ring_of() - the ring of a handle, by its number alone, not counted
+ *
+ * If another thread closes the handle meanwhile, there still is memory: a closed ring, or that of
+ * whatever has the number now.
+ *
+ * Return: NULL if there is none, or the number has to be asked about.
+ */
+struct ring *ring_of(int fd)
+{
+        uint64_t slot = fd >= 0 && fd < NUMBERS ? load(&known[fd]) & ((1 << SLOT_BITS) - 1) : 0;
+
+        return slot ? &rings[slot - 1] : NULL;
+}
+
+/**
+ * ring_mark() - before the kernel is asked what a number means; ring_know() - what it said
+ *
+ * If the number changed hands in between, that is not remembered.
+ */
+uint64_t ring_mark(int fd)
+{
+        return fd >= 0 && fd < NUMBERS ? load(&known[fd]) : 0;
+}
+
+void ring_know(int fd, const struct ring *ring, uint64_t mark)
+{
+        if (ring && fd >= 0 && fd < NUMBERS)
+                (void)swap(&known[fd], mark,
+                           (mark >> SLOT_BITS << SLOT_BITS) | (ring - rings + 1));
+}
+
+/* where something was mapped, something always is; returns what is there now, or NULL */
+static void *map_over(void *old, size_t n, int flags, int fd)
+{
+        long p = syscall(SYS_mmap, old, n, (long)(PROT_READ | PROT_WRITE),
+                         (long)(flags | (old ? MAP_FIXED : 0)), (long)fd, 0L);
+
+        return p == -1 ? NULL : (void *)p;
+}
+
+static void empty(struct ring *r)
+{
+        if (r->map && map_over(r->map, sizeof(*r->map), MAP_PRIVATE | MAP_ANONYMOUS, -1)) {
+                __atomic_store_n(&r->map->head, KDP_RING_CLOSED, __ATOMIC_SEQ_CST);
+                __atomic_store_n(&r->map->sends, KDP_SENDS_CLOSED, __ATOMIC_SEQ_CST);
+        }
+        if (r->flow)
+                (void)map_over(r->flow, sizeof(*r->flow), MAP_PRIVATE | MAP_ANONYMOUS, -1);
+}
+
+static bool fill_in(struct ring *r, int ring_fd, int flow_fd)
+{
+        void *map = map_over(r->map, sizeof(*r->map), MAP_SHARED, ring_fd);
+        void *flow = map_over(r->flow, sizeof(*r->flow), MAP_SHARED, flow_fd);
+
+        r->map = map ?: r->map;
+        r->flow = flow ?: r->flow;
+        if (map && flow)
+                return true;
+        empty(r);
+        return false;
+}
+
 static void drop_dead(void)
 {
         for (unsigned i = 0; i < SLOTS; i++) {
@@ -83,7 +189,8 @@ static void drop_dead(void)
                 if (!load(&r->cookie) || !swap_users(r, 0, BUSY))
                         continue;
                 if (r->cookie && __atomic_load_n(&r->map->dead, __ATOMIC_ACQUIRE)) {
-                        syscall(SYS_munmap, r->map, sizeof(*r->map));
+                        forget_ring(r);
+                        empty(r);
                         __atomic_store_n(&r->cookie, 0, __ATOMIC_SEQ_CST);
                 }
                 __atomic_store_n(&r->users, 0, __ATOMIC_RELEASE);
@@ -106,28 +213,26 @@ static struct ring *claim(uint64_t cookie)
 
 /**
  * ring_add() - map the ring of a handle, and use it
- * @fd:         the ring, from the daemon; consumed
+ * @ring_fd:    the ring, from the daemon; consumed
+ * @flow_fd:    and its user's flow
  *
  * Return: NULL if there is no room.
  */
-struct ring *ring_add(uint64_t cookie, int fd)
+struct ring *ring_add(uint64_t cookie, int ring_fd, int flow_fd)
 {
         struct ring *r;
-        long p;
+        bool ok;
 
         drop_dead();
         r = claim(cookie);
-        if (!r) {
-                syscall(SYS_close, fd);
+        ok = r && fill_in(r, ring_fd, flow_fd);
+        syscall(SYS_close, ring_fd);
+        syscall(SYS_close, flow_fd);
+        if (!ok) {
+                if (r)
+                        __atomic_store_n(&r->users, 0, __ATOMIC_RELEASE);
                 return NULL;
         }
-        p = syscall(SYS_mmap, NULL, sizeof(*r->map), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0L);
-        syscall(SYS_close, fd);
-        if (p == -1) {
-                __atomic_store_n(&r->users, 0, __ATOMIC_RELEASE);
-                return NULL;
-        }
-        r->map = (struct kdp_ring *)p;
         r->closes = 0;
         __atomic_store_n(&r->cookie, cookie, __ATOMIC_SEQ_CST);
         __atomic_store_n(&r->users, 1, __ATOMIC_RELEASE);
@@ -144,6 +249,49 @@ static bool is_empty(const struct kdp_ring *m)
 static bool is_silent(const struct kdp_ring *m)
 {
         return load(&m->rung) == load(&m->heard);
+}
+
+/*
+ * Whether all that anybody has broadcast has been delivered: what was sent before this is asked
+ * and is not in the ring afterwards, is not for it.
+ */
+static bool is_quiet(const struct kdp_flow *f)
+{
+        uint64_t who = load(&f->who);
+
+        return who == KDP_FLOW_NONE || (who == KDP_FLOW_OWN && load(&f->sent) == load(&f->seen));
+}
+
+/* to ask and to be answered takes longer than the daemon does for what it is at */
+static bool wait_for_news(const struct ring *r)
+{
+        for (int i = 0; i < PATIENCE && load(&r->flow->who) == KDP_FLOW_OWN; i++) {
+                if (!is_empty(r->map) || is_quiet(r->flow))
+                        return true;
+                caa_cpu_relax();
+        }
+        return false;
+}
+
+/*
+ * How far this process has got in its flow. What it sent itself shows at once, also in what was
+ * lost: as long as that is on its way, and may get lost, the daemon is asked.
+ */
+static uint64_t sent_here;
+
+static void note_sent(uint64_t sent)
+{
+        uint64_t was = load(&sent_here);
+
+        while ((int64_t)(sent - was) > 0 && !swap(&sent_here, was, sent))
+                was = load(&sent_here);
+}
+
+static bool is_sending(const struct kdp_flow *f)
+{
+        uint64_t sent = __atomic_load_n(&sent_here, __ATOMIC_RELAXED);
+
+        return sent && (int64_t)(sent - load(&f->seen)) > 0 && load(&f->who) != KDP_FLOW_NONE;
 }
 
 /**
@@ -172,16 +320,22 @@ bool ring_silence(struct ring *ring, int handle)
 int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size)
 {
         struct kdp_ring *m = ring->map;
+        bool bell = false;
 
         for (;;) {
                 uint64_t head = load(&m->head);
 
-                if (head & KDP_RING_CLOSED)
+                if ((head & KDP_RING_CLOSED) || (load(&m->tight) && is_sending(ring->flow)))
                         return RING_E_ASK;
                 if (is_empty(m)) {
-                        if (load(&m->head) != head)
+                        if (!is_quiet(ring->flow) && !wait_for_news(ring))
+                                return RING_E_ASK;
+                        if (!is_empty(m) || load(&m->head) != head)
                                 continue;
-                        return ring_silence(ring, handle) ? RING_E_BELL : RING_E_EMPTY;
+                        if (!ring_silence(ring, handle))
+                                return RING_E_EMPTY;
+                        bell = true;
+                        continue;
                 }
                 if (head == load(&m->tail))
                         return RING_E_ASK; /* there is more */
@@ -193,7 +347,9 @@ int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size
                 if (!swap(&m->head, head, head + 1))
                         continue;
                 ring_give(ring, *offset);
-                return ring_silence(ring, handle) ? RING_E_BELL : 0;
+                /* if more is on its way, poll may as well say so */
+                bell |= is_quiet(ring->flow) && ring_silence(ring, handle);
+                return bell ? RING_E_BELL : 0;
         }
 }
 
@@ -232,4 +388,67 @@ bool ring_free(struct ring *ring, uint64_t offset)
                 return true;
         }
         return false;
+}
+
+/* --- broadcasts --- */
+
+/* returns whether the program's memory could be read */
+static bool fill(struct kdp_send *out, const struct kdbus_msg *msg, const struct iovec *payload,
+                 size_t n_payload)
+{
+        uint8_t *at = (uint8_t *)out->data + ALIGN8(msg->size);
+
+        memcpy(out->data, msg, ALIGN8(msg->size));
+        out->n_msg = msg->size;
+        out->n_payload = 0;
+        for (size_t i = 0; i < n_payload; i++) {
+                if (memory_read(at + out->n_payload, payload[i].iov_base, payload[i].iov_len))
+                        return false;
+                out->n_payload += payload[i].iov_len;
+        }
+        return true;
+}
+
+/* with the lock; the daemon may close the ring at any point, and then it was not sent */
+static bool append(struct kdp_ring *m, const struct kdbus_msg *msg, const struct iovec *payload,
+                   size_t n_payload)
+{
+        uint64_t at = load(&m->sends);
+
+        return !(at & KDP_SENDS_CLOSED) && at - load(&m->sends_taken) < KDP_SENDS &&
+               fill(&m->out[at % KDP_SENDS], msg, payload, n_payload) &&
+               swap(&m->sends, at, at + 1);
+}
+
+/* whether this is who rings: the first that finds the daemon asleep, or if that one did not do so */
+static bool must_ring(struct kdp_ring *m, uint64_t now)
+{
+        uint64_t asleep = load(&m->asleep);
+
+        if (!asleep || (asleep != KDP_ASLEEP && now - asleep < KDP_BELL_NS))
+                return false;
+        return swap(&m->asleep, asleep, now);
+}
+
+/**
+ * ring_send() - broadcast without waiting for the daemon
+ * @msg:        a copy, padded; with its payload at most KDP_SEND_MAX bytes
+ * @now:        monotonic, ns
+ *
+ * Return: 0, RING_E_BELL, RING_E_ASK.
+ */
+int ring_send(struct ring *ring, const struct kdbus_msg *msg, const struct iovec *payload,
+              size_t n_payload, uint64_t now)
+{
+        struct kdp_ring *m = ring->map;
+        bool done;
+
+        if ((load(&m->sends) & KDP_SENDS_CLOSED) || !swap(&m->sends_lock, 0, 1))
+                return RING_E_ASK;
+        done = append(m, msg, payload, n_payload);
+        __atomic_store_n(&m->sends_lock, 0, __ATOMIC_SEQ_CST);
+        if (!done)
+                return RING_E_ASK;
+        note_sent(__atomic_add_fetch(&ring->flow->sent, 1, __ATOMIC_SEQ_CST));
+        return must_ring(m, now) ? RING_E_BELL : 0;
 }
