@@ -8,7 +8,7 @@
  *      call            synchronous calls with a small payload, one at a time
  *      memfd-4k        the same with a memfd of 4 KiB
  *      memfd-1m        and of 1 MiB
- *      broadcast       broadcasts to sixteen connections, counted where they arrive
+ *      broadcast       broadcasts of 64 bytes to sixteen connections, counted where they arrive
  *
  * Prints, as bench-load does: p50 and p99 in ns, rate per second, CPU time of the daemon in ns for
  * each call or delivery.
@@ -18,11 +18,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -34,7 +34,8 @@
 #include "compat-tests/kdbus/kit.h"
 
 #define LISTENERS   16
-#define AHEAD       200
+#define CHUNK       32
+#define WARM_UP_NS  200000000
 #define SAMPLES_MAX (1 << 20)
 #define SEALS       (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -52,11 +53,7 @@ static void must(int r, const char *what)
 /* what sd-bus asks for unless it is told otherwise */
 static void plain_metadata(struct conn *c)
 {
-        struct build u;
-
-        build_init(&u, sizeof(u.cmd), 0);
-        build_u64(&u, KDBUS_ITEM_ATTACH_FLAGS_RECV, KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_NAMES);
-        must(build_run(&u, c->fd, KDBUS_CMD_UPDATE), "update");
+        must(conn_want(c, KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_NAMES), "update");
 }
 
 /* answers every call, for ever */
@@ -186,78 +183,87 @@ static void calls(struct conn *c, uint64_t id, size_t memfd_size)
         closep(&fd);
 }
 
-/* how many broadcasts each listener got, where all processes see it */
-static uint64_t *arrived;
+/*
+ * As bench-load has it for signals: sender and listeners are one process, and the sender is at most
+ * two chunks ahead of the slowest: the next leaves when all have all of the one before the last.
+ */
+struct cast {
+        struct conn *sender, listeners[LISTENERS];
+        struct build signal;
+        uint64_t heard[LISTENERS];
+        uint64_t missing[2]; /* deliveries of an odd and of an even chunk still to come */
+        unsigned due;        /* chunks that may leave */
+        uint64_t total;
+};
 
-static void hear(struct conn *c, uint64_t *n)
+static void cast_prepare(struct cast *b, struct conn *sender, int epoll)
+{
+        static const uint8_t body[64] = {0};
+
+        b->sender = sender;
+        msg_init(&b->signal, KDBUS_DST_ID_BROADCAST, NULL, KDBUS_MSG_SIGNAL, 1);
+        msg_vec(&b->signal, body, sizeof(body));
+        msg_bloom(&b->signal, 0xff);
+        for (unsigned i = 0; i < LISTENERS; i++) {
+                struct conn *c = &b->listeners[i];
+                struct epoll_event event = {.events = EPOLLIN, .data.u32 = i};
+
+                must(conn_open(c, bus_path(suffix, "bus"), 0, NULL), "listener");
+                plain_metadata(c);
+                must(match_all(c, 1), "match");
+                must(epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event) ? -errno : 0, "epoll");
+        }
+        b->missing[0] = b->missing[1] = LISTENERS * CHUNK;
+        b->due = 2;
+}
+
+/* no more than a chunk at a time: the others have their turn, too */
+static void hear(struct cast *b, unsigned i)
 {
         struct kdbus_msg *msg;
 
-        while (msg_recv(c, &msg) == 0) {
-                msg_free(c, msg);
-                __atomic_add_fetch(n, 1, __ATOMIC_RELAXED);
+        for (unsigned n = 0; n < CHUNK && msg_recv(&b->listeners[i], &msg) == 0; n++) {
+                unsigned chunk = b->heard[i]++ / CHUNK % 2;
+
+                msg_free(&b->listeners[i], msg);
+                b->total++;
+                if (--b->missing[chunk])
+                        continue;
+                b->missing[chunk] = LISTENERS * CHUNK;
+                b->due++;
         }
 }
 
-static void listen_all(int ready)
+static void cast_turn(struct cast *b, int epoll)
 {
-        struct conn c[LISTENERS];
-        struct pollfd p[LISTENERS];
+        struct epoll_event events[LISTENERS];
+        int n;
 
-        for (int i = 0; i < LISTENERS; i++) {
-                must(conn_open(&c[i], bus_path(suffix, "bus"), 0, NULL), "listener");
-                must(match_all(&c[i], 1), "match");
-                plain_metadata(&c[i]);
-                p[i] = (struct pollfd){.fd = c[i].fd, .events = POLLIN};
-        }
-        must(write(ready, "", 1) == 1 ? 0 : -EIO, "start");
-        for (;;) {
-                poll(p, LISTENERS, -1);
-                for (int i = 0; i < LISTENERS; i++)
-                        if (p[i].revents & POLLIN)
-                                hear(&c[i], &arrived[i]);
-        }
+        for (; b->due; b->due--)
+                for (unsigned i = 0; i < CHUNK; i++)
+                        must(msg_send(b->sender, &b->signal, 0, NULL), "broadcast");
+        n = epoll_wait(epoll, events, LISTENERS, 100);
+        for (int i = 0; i < n; i++)
+                hear(b, events[i].data.u32);
 }
 
-static uint64_t slowest(void)
-{
-        uint64_t n = UINT64_MAX;
-
-        for (int i = 0; i < LISTENERS; i++)
-                n = MIN(n, __atomic_load_n(&arrived[i], __ATOMIC_RELAXED));
-        return n;
-}
-
-/* no further ahead than the queues are long, so that nothing is lost */
 static void broadcasts(struct conn *c)
 {
-        uint64_t end, sent = 0;
+        static struct cast b;
+        int epoll = epoll_create1(EPOLL_CLOEXEC);
         struct result r;
-        int ready[2];
-        pid_t pid;
-        char byte;
+        uint64_t start;
 
-        arrived = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        must(arrived == MAP_FAILED || pipe(ready) ? -errno : 0, "prepare");
-        pid = fork();
-        if (pid == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                listen_all(ready[1]);
-        }
-        must(read(ready[0], &byte, 1) == 1 ? 0 : -EIO, "listeners");
+        cast_prepare(&b, c, epoll);
+        for (start = now_ns(); now_ns() < start + WARM_UP_NS;)
+                cast_turn(&b, epoll);
         result_start(&r);
-        for (end = r.start + seconds * 1e9; now_ns() < end;) {
-                if (sent - slowest() >= AHEAD) {
-                        usleep(100);
-                        continue;
-                }
-                must(msg_signal(c, KDBUS_DST_ID_BROADCAST, 0), "broadcast");
-                sent++;
-        }
-        r.n = slowest() * LISTENERS;
+        start = b.total;
+        while (now_ns() < r.start + seconds * 1e9)
+                cast_turn(&b, epoll);
+        r.n = b.total - start;
         result_print(&r);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        close(epoll);
 }
 
 /* a service to call, in a process of its own */

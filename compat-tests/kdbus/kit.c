@@ -93,6 +93,15 @@ int conn_free(struct conn *c, uint64_t offset)
         return run(c->fd, KDBUS_CMD_FREE, &cmd);
 }
 
+int conn_want(struct conn *c, uint64_t attach_recv)
+{
+        struct build m;
+
+        build_init(&m, sizeof(m.cmd), 0);
+        build_u64(&m, KDBUS_ITEM_ATTACH_FLAGS_RECV, attach_recv);
+        return build_run(&m, c->fd, KDBUS_CMD_UPDATE);
+}
+
 int conn_hello(struct conn *c, uint64_t hello_flags, const char *name)
 {
         struct build b;
@@ -257,6 +266,13 @@ int match_all(struct conn *c, uint64_t cookie)
         struct kdbus_cmd_match cmd = {.size = sizeof(cmd), .cookie = cookie};
 
         return run(c->fd, KDBUS_CMD_MATCH_ADD, &cmd);
+}
+
+int match_remove(struct conn *c, uint64_t cookie)
+{
+        struct kdbus_cmd_match cmd = {.size = sizeof(cmd), .cookie = cookie};
+
+        return run(c->fd, KDBUS_CMD_MATCH_REMOVE, &cmd);
 }
 
 uint64_t now_ns(void)

@@ -58,6 +58,7 @@ int conn_open(struct conn *c, const char *path, uint64_t hello_flags, const char
 int conn_hello(struct conn *c, uint64_t hello_flags, const char *name);
 void conn_close(struct conn *c);
 int conn_free(struct conn *c, uint64_t offset);
+int conn_want(struct conn *c, uint64_t attach_recv); /* metadata */
 
 /* messages: start, add items, send */
 void msg_init(struct build *b, uint64_t dst, const char *dst_name, uint64_t flags, uint64_t cookie);
@@ -74,4 +75,5 @@ struct kdbus_item *msg_item(struct kdbus_msg *msg, uint64_t type);
 int name_acquire(struct conn *c, const char *name, uint64_t flags, uint64_t *return_flags);
 int name_release(struct conn *c, const char *name);
 int match_all(struct conn *c, uint64_t cookie);
+int match_remove(struct conn *c, uint64_t cookie);
 uint64_t now_ns(void);

@@ -1102,22 +1102,13 @@ START_TEST(a_full_pool_is_free_again_once_its_messages_are)
 }
 END_TEST
 
-/* the length of a path must not decide how many messages a pool takes */
-static int want_no_metadata(struct conn *c)
-{
-        struct build m;
-
-        build_init(&m, sizeof(m.cmd), 0);
-        build_u64(&m, KDBUS_ITEM_ATTACH_FLAGS_RECV, 0);
-        return build_run(&m, c->fd, KDBUS_CMD_UPDATE);
-}
-
 START_TEST(a_loss_is_told_by_the_next_receive)
 {
         struct kdbus_cmd_recv cmd;
         struct pollfd p = {.fd = b.fd, .events = POLLIN};
 
-        ck_assert_int_eq(want_no_metadata(&b), 0);
+        /* the length of a path must not decide how many messages a pool takes */
+        ck_assert_int_eq(conn_want(&b, 0), 0);
         ck_assert_int_eq(match_all(&b, 1), 0);
         for (int i = 0; i < 260; i++)
                 ck_assert_int_eq(msg_signal(&a, KDBUS_DST_ID_BROADCAST, 0), 0);
@@ -1159,7 +1150,8 @@ START_TEST(lost_broadcasts_are_counted)
 {
         struct kdbus_cmd_recv cmd = {.size = sizeof(cmd)};
 
-        ck_assert_int_eq(want_no_metadata(&b), 0);
+        /* the length of a path must not decide how many messages a pool takes */
+        ck_assert_int_eq(conn_want(&b, 0), 0);
         ck_assert_int_eq(match_all(&b, 1), 0);
         for (int i = 0; i < 260; i++)
                 ck_assert_int_eq(msg_signal(&a, KDBUS_DST_ID_BROADCAST, 0), 0);
@@ -2156,6 +2148,342 @@ START_TEST(a_name_has_one_policy_holder)
 }
 END_TEST
 
+/* --- broadcasts that nobody waits for --- */
+
+/* what is the same for all messages of a connection: then many broadcasts need no request each */
+static void want_little(struct conn *c)
+{
+        ck_assert_int_eq(conn_want(c, KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_NAMES), 0);
+}
+
+static int announce(struct conn *c, uint64_t cookie, size_t n)
+{
+        static uint8_t payload[8192];
+        struct build m;
+
+        msg_init(&m, KDBUS_DST_ID_BROADCAST, NULL, KDBUS_MSG_SIGNAL, cookie);
+        memset(payload, (uint8_t)cookie, n);
+        msg_vec(&m, payload, n);
+        msg_bloom(&m, 0xff);
+        return msg_send(c, &m, 0, NULL);
+}
+
+static void expect_cookie(struct conn *c, uint64_t cookie)
+{
+        struct kdbus_msg *msg;
+        struct kdbus_item *off;
+
+        ck_assert_int_eq(msg_recv(c, &msg), 0);
+        ck_assert_uint_eq(msg->cookie, cookie);
+        off = msg_item(msg, KDBUS_ITEM_PAYLOAD_OFF);
+        ck_assert_ptr_nonnull(off);
+        if (msg->dst_id == KDBUS_DST_ID_BROADCAST)
+                for (size_t i = 0; i < off->vec.size; i++)
+                        ck_assert_uint_eq(((uint8_t *)msg)[off->vec.offset + i], (uint8_t)cookie);
+        msg_free(c, msg);
+}
+
+static void expect_nothing(struct conn *c)
+{
+        struct kdbus_msg *msg;
+
+        ck_assert_int_eq(msg_recv(c, &msg), -EAGAIN);
+}
+
+/* the ways that they may take are several; the order is one */
+START_TEST(broadcasts_and_what_else_is_sent_arrive_in_order)
+{
+        static const size_t sizes[] = {1, 64, 700, 900, 1016, 5000};
+        uint64_t sent = 0, heard = 0;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (int round = 0; round < 50; round++) {
+                for (int i = 0; i < 20; i++, sent++)
+                        ck_assert_int_eq(sent % 7 ? announce(&a, sent, sizes[sent % 6])
+                                                  : msg_simple(&a, b.id, NULL, sent),
+                                         0);
+                for (; heard < sent; heard++)
+                        expect_cookie(&b, heard);
+                expect_nothing(&b);
+        }
+}
+END_TEST
+
+START_TEST(what_was_broadcast_is_there_at_once)
+{
+        uint64_t sent = 0, heard = 0;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (int round = 0; round < 500; round++) {
+                for (int i = 0; i <= round % 4; i++)
+                        ck_assert_int_eq(announce(&a, sent++, 10), 0);
+                for (; heard < sent; heard++)
+                        expect_cookie(&b, heard);
+                expect_nothing(&b);
+        }
+}
+END_TEST
+
+/* hears of each broadcast by a pipe, and receives it */
+_Noreturn static void be_told(int from, int to)
+{
+        struct kdbus_msg *msg;
+        struct conn c;
+        char byte;
+
+        if (conn_open(&c, path_of("bus"), 0, NULL))
+                _exit(1);
+        want_little(&c);
+        if (match_all(&c, 1) || write(to, "", 1) != 1)
+                _exit(2);
+        for (uint64_t i = 0; read(from, &byte, 1) == 1; i++) {
+                if (msg_recv(&c, &msg) || msg->cookie != i)
+                        _exit(3);
+                msg_free(&c, msg);
+                if (i % 3 == 0 && msg_recv(&c, &msg) != -EAGAIN)
+                        _exit(4);
+                if (write(to, "", 1) != 1)
+                        _exit(5);
+        }
+        _exit(0);
+}
+
+START_TEST(another_process_that_is_told_of_it_finds_it)
+{
+        int there[2], back[2], status;
+        char byte;
+        pid_t pid;
+
+        ck_assert_int_eq(pipe(there), 0);
+        ck_assert_int_eq(pipe(back), 0);
+        pid = fork();
+        if (pid == 0) {
+                close(there[1]);
+                be_told(there[0], back[1]);
+        }
+        close(there[0]);
+        close(back[1]);
+        ck_assert_int_eq(read(back[0], &byte, 1), 1);
+        for (int i = 0; i < 500; i++) {
+                ck_assert_int_eq(announce(&a, i, 10), 0);
+                ck_assert_int_eq(write(there[1], "", 1), 1);
+                ck_assert_int_eq(read(back[0], &byte, 1), 1);
+        }
+        close(there[1]);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        close(back[0]);
+}
+END_TEST
+
+START_TEST(who_dies_after_broadcasting_has_been_heard)
+{
+        uint64_t heard = 0, id = 0;
+        struct kdbus_msg *msg;
+        pid_t pid;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        pid = fork();
+        if (pid == 0) {
+                struct conn c;
+
+                if (conn_open(&c, path_of("bus"), 0, NULL))
+                        _exit(1);
+                for (int i = 0; i < 90; i++)
+                        announce(&c, i, 10);
+                raise(SIGKILL);
+        }
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+        while (msg_wait(&b, 5000, &msg) == 0 && msg->items[0].type != KDBUS_ITEM_ID_REMOVE) {
+                if (msg->items[0].type == KDBUS_ITEM_ID_ADD)
+                        id = msg->items[0].id_change.id;
+                else
+                        ck_assert_uint_eq(msg->cookie, heard++);
+                msg_free(&b, msg);
+        }
+        ck_assert_uint_eq(heard, 90);
+        ck_assert_uint_eq(msg->items[0].id_change.id, id);
+        msg_free(&b, msg);
+}
+END_TEST
+
+START_TEST(a_child_and_its_parent_broadcast_by_one_handle)
+{
+        uint64_t next[2] = {0};
+        struct kdbus_msg *msg;
+        int status;
+        pid_t pid;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        ck_assert_int_eq(announce(&a, 0, 10), 0);
+        expect_cookie(&b, 0);
+        pid = fork();
+        for (uint64_t i = 0; i < 100; i++)
+                if (announce(&a, i + (pid ? 0 : 1000), 10) && !pid)
+                        _exit(1);
+        if (pid == 0)
+                _exit(0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+        for (int i = 0; i < 200; i++) {
+                ck_assert_int_eq(msg_recv(&b, &msg), 0);
+                ck_assert_uint_eq(msg->cookie % 1000, next[msg->cookie / 1000]++);
+                msg_free(&b, msg);
+        }
+        expect_nothing(&b);
+}
+END_TEST
+
+static void *many_broadcasts(void *p)
+{
+        uint64_t first = (uintptr_t)p;
+
+        for (uint64_t i = 0; i < 60; i++)
+                if (announce(&a, first + i, 1))
+                        return (void *)1;
+        return NULL;
+}
+
+START_TEST(threads_broadcast_by_one_handle)
+{
+        uint64_t next[4] = {0};
+        struct kdbus_msg *msg;
+        pthread_t threads[4];
+        void *failed;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (uintptr_t i = 0; i < 4; i++)
+                pthread_create(&threads[i], NULL, many_broadcasts, (void *)(i * 1000));
+        for (int i = 0; i < 4; i++) {
+                pthread_join(threads[i], &failed);
+                ck_assert_ptr_null(failed);
+        }
+        for (int i = 0; i < 4 * 60; i++) {
+                ck_assert_int_eq(msg_recv(&b, &msg), 0);
+                ck_assert_uint_eq(msg->cookie % 1000, next[msg->cookie / 1000]++);
+                msg_free(&b, msg);
+        }
+        expect_nothing(&b);
+}
+END_TEST
+
+START_TEST(more_broadcasts_than_are_taken_at_once_all_arrive)
+{
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (uint64_t i = 0; i < 250; i++)
+                ck_assert_int_eq(announce(&a, i, 10), 0);
+        for (uint64_t i = 0; i < 250; i++)
+                expect_cookie(&b, i);
+        expect_nothing(&b);
+}
+END_TEST
+
+START_TEST(two_who_broadcast_are_heard_in_order)
+{
+        struct kdbus_msg *msg;
+        struct conn c;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        ck_assert_int_eq(conn_open(&c, path_of("bus"), 0, NULL), 0);
+        ck_assert_int_eq(msg_recv(&b, &msg), 0); /* has come */
+        msg_free(&b, msg);
+        for (uint64_t i = 0; i < 1000; i += 4) {
+                for (uint64_t n = 0; n < 4; n++)
+                        ck_assert_int_eq(announce((i / 100 + n) % 3 ? &a : &c, i + n, 10), 0);
+                for (uint64_t n = 0; n < 4; n++)
+                        expect_cookie(&b, i + n);
+        }
+        conn_close(&c);
+}
+END_TEST
+
+START_TEST(who_asks_who_sent_is_told_from_then_on)
+{
+        struct kdbus_msg *msg;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        for (int round = 0; round < 20; round++) {
+                for (int i = 0; i < 8; i++)
+                        ck_assert_int_eq(announce(&a, i, 10), 0);
+                ck_assert_int_eq(conn_want(&b, KDBUS_ATTACH_PIDS), 0);
+                for (int i = 8; i < 16; i++)
+                        ck_assert_int_eq(announce(&a, i, 10), 0);
+                want_little(&b);
+                for (uint64_t i = 0; i < 16; i++) {
+                        ck_assert_int_eq(msg_recv(&b, &msg), 0);
+                        ck_assert_uint_eq(msg->cookie, i);
+                        ck_assert_int_eq(msg_item(msg, KDBUS_ITEM_PIDS) != NULL, i >= 8);
+                        ck_assert_int_eq(msg_item(msg, KDBUS_ITEM_TIMESTAMP) != NULL, i < 8);
+                        if (i >= 8)
+                                ck_assert_uint_eq(msg_item(msg, KDBUS_ITEM_PIDS)->pids.pid, getpid());
+                        msg_free(&b, msg);
+                }
+        }
+}
+END_TEST
+
+START_TEST(a_broadcast_is_by_who_had_the_name_when_it_was_sent)
+{
+        struct build m;
+
+        want_little(&b);
+        build_init(&m, sizeof(m.match), 0);
+        m.match.cookie = 1;
+        build_string(&m, KDBUS_ITEM_NAME, "com.example.Sender");
+        ck_assert_int_eq(build_run(&m, b.fd, KDBUS_CMD_MATCH_ADD), 0);
+        for (uint64_t i = 0; i < 200; i += 4) {
+                ck_assert_int_eq(name_acquire(&a, "com.example.Sender", 0, NULL), 0);
+                ck_assert_int_eq(announce(&a, i, 10), 0);
+                ck_assert_int_eq(announce(&a, i + 1, 10), 0);
+                ck_assert_int_eq(name_release(&a, "com.example.Sender"), 0);
+                ck_assert_int_eq(announce(&a, i + 2, 10), 0);
+                ck_assert_int_eq(announce(&a, i + 3, 10), 0);
+                expect_cookie(&b, i);
+                expect_cookie(&b, i + 1);
+                expect_nothing(&b);
+        }
+}
+END_TEST
+
+/* descriptors change hands in ways that the C library is asked for, and others */
+START_TEST(a_number_means_what_was_put_there_last)
+{
+        struct conn c;
+
+        want_little(&b);
+        ck_assert_int_eq(match_all(&b, 1), 0);
+        ck_assert_int_eq(conn_open(&c, path_of("bus"), 0, NULL), 0);
+        want_little(&c);
+        for (uint64_t i = 0; i < 20; i++) {
+                int spare = dup(b.fd);
+
+                ck_assert_int_eq(msg_simple(&a, b.id, NULL, 100 + i), 0);
+                ck_assert_int_eq(msg_simple(&a, c.id, NULL, 200 + i), 0);
+                if (i == 0) {
+                        struct kdbus_msg *msg;
+
+                        ck_assert_int_eq(msg_recv(&b, &msg), 0); /* c came */
+                        msg_free(&b, msg);
+                }
+                expect_cookie(&b, 100 + i);
+                ck_assert_int_eq(dup2(c.fd, b.fd), b.fd);
+                expect_cookie(&(struct conn){.fd = b.fd, .pool = c.pool}, 200 + i);
+                ck_assert_int_eq(dup3(spare, b.fd, O_CLOEXEC), b.fd);
+                expect_nothing(&b);
+                close(spare);
+        }
+        conn_close(&c);
+}
+END_TEST
+
 static void add_all(TCase *t)
 {
         tcase_add_loop_test(t, an_unaligned_structure_is_a_fault, 0, N_COMMANDS);
@@ -2237,6 +2565,17 @@ static void add_all(TCase *t)
         tcase_add_test(t, a_handle_is_passed_over_a_socket);
         tcase_add_test(t, epoll_tells_levels_and_edges);
         tcase_add_test(t, select_waits_for_a_message);
+        tcase_add_test(t, broadcasts_and_what_else_is_sent_arrive_in_order);
+        tcase_add_test(t, what_was_broadcast_is_there_at_once);
+        tcase_add_test(t, another_process_that_is_told_of_it_finds_it);
+        tcase_add_test(t, who_dies_after_broadcasting_has_been_heard);
+        tcase_add_test(t, a_child_and_its_parent_broadcast_by_one_handle);
+        tcase_add_test(t, threads_broadcast_by_one_handle);
+        tcase_add_test(t, more_broadcasts_than_are_taken_at_once_all_arrive);
+        tcase_add_test(t, two_who_broadcast_are_heard_in_order);
+        tcase_add_test(t, who_asks_who_sent_is_told_from_then_on);
+        tcase_add_test(t, a_broadcast_is_by_who_had_the_name_when_it_was_sent);
+        tcase_add_test(t, a_number_means_what_was_put_there_last);
         tcase_add_test(t, a_custom_endpoint_denies_until_it_is_told);
         tcase_add_loop_test(t, a_policy_is_checked, 0, ARRAY_SIZE(policies));
         tcase_add_test(t, a_name_has_one_policy_holder);

@@ -5,8 +5,8 @@
  *
  * Eight programs on one bus, each doing everything in random order: unicasts, broadcasts, calls of
  * both sorts, descriptors, memfds, names, matches. They are killed at random and replaced. Two
- * more watch: from one sender messages must arrive in order and none may be missing that was not
- * counted as lost. At the end nothing may be left in the server: no descriptor, no mapping, no
+ * more watch: from one sender messages must arrive in order, and of its broadcasts none may be
+ * missing that was not counted as lost. At the end nothing may be left in the server: no descriptor, no mapping, no
  * memory, no connection, no name, and the watchers' pools are as they were.
  */
 
@@ -241,10 +241,14 @@ static void act(unsigned seed)
         srand(seed);
         if (conn_open(&c, bus_path(suffix, "bus"), KDBUS_HELLO_ACCEPT_FD, NULL))
                 _exit(1);
+        /* one that wants more makes all broadcasts requests as long as it listens */
+        if (seed % 8)
+                conn_want(&c, KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_NAMES);
         for (uint64_t i = 1;; i++) {
                 switch (rand() % 8) {
                 case 0:
-                        msg_signal(&c, KDBUS_DST_ID_BROADCAST, rand());
+                        for (int n = 1 + rand() % 8; n; n--)
+                                msg_signal(&c, KDBUS_DST_ID_BROADCAST, rand());
                         break;
                 case 1:
                         snprintf(name, sizeof(name), "com.example.n%d", rand() % 5);
@@ -282,9 +286,24 @@ static pid_t start_actor(void)
 
 /* --- those who watch --- */
 
+static void announce(struct conn *c, uint64_t cookie)
+{
+        struct build m;
+
+        msg_init(&m, KDBUS_DST_ID_BROADCAST, NULL, KDBUS_MSG_SIGNAL, cookie);
+        msg_vec(&m, "signal", 7);
+        msg_bloom(&m, 0xff);
+        if (msg_send(c, &m, 0, NULL))
+                die("a broadcast is refused");
+}
+
 static void speak(struct conn *c, uint64_t listener, uint64_t end)
 {
+        uint64_t n_announced = 0;
+
         for (uint64_t i = 1; now_ns() < end;) {
+                for (int n = i % 5; n; n--)
+                        announce(c, ++n_announced);
                 if (msg_simple(c, listener, NULL, i) == 0)
                         i++;
                 else
@@ -296,30 +315,64 @@ static void speak(struct conn *c, uint64_t listener, uint64_t end)
         _exit(0);
 }
 
-/* in order, and whole: a unicast is never lost */
+struct heard {
+        uint64_t unicasts, broadcasts; /* the last one's number */
+        uint64_t missing;              /* broadcasts */
+        uint64_t lost;                 /* as counted, of everybody's */
+};
+
+/* poll may say that there is something while broadcasts are under way */
+static int wait_counting(struct conn *c, struct kdbus_msg **msg, struct heard *heard)
+{
+        struct kdbus_cmd_recv cmd = {.size = sizeof(cmd)};
+        struct pollfd p = {.fd = c->fd, .events = POLLIN};
+        int r = poll(&p, 1, 30000) == 1 ? 0 : -ETIMEDOUT;
+
+        if (!r)
+                r = run(c->fd, KDBUS_CMD_RECV, &cmd);
+        heard->lost += cmd.dropped_msgs;
+        *msg = (void *)(c->pool + cmd.msg.offset);
+        return r;
+}
+
+/* in order, and whole: a unicast is never lost, and of broadcasts it is counted */
+static bool note_heard(struct heard *heard, const struct kdbus_msg *msg)
+{
+        if (msg->dst_id == KDBUS_DST_ID_BROADCAST) {
+                if (msg->cookie <= heard->broadcasts)
+                        die("broadcasts out of order");
+                heard->missing += msg->cookie - heard->broadcasts - 1;
+                heard->broadcasts = msg->cookie;
+                return true;
+        }
+        if (msg->cookie && msg->cookie != ++heard->unicasts)
+                die("out of order, or lost");
+        return msg->cookie;
+}
+
 static void listen_to(struct conn *c, uint64_t speaker)
 {
-        uint64_t expect = 1;
+        struct heard heard = {};
         struct kdbus_msg *msg;
+        bool more = true;
 
-        for (;;) {
-                uint64_t cookie;
-                int r;
+        while (more) {
+                int r = wait_counting(c, &msg, &heard);
 
-                r = msg_wait(c, 30000, &msg);
                 if (r == -EAGAIN)
-                        die("poll says what receive does not");
+                        continue;
                 if (r)
                         die(msg_recv(c, &msg) ? "nothing arrives any more"
                                               : "poll does not say what receive does");
-                cookie = msg->src_id == speaker ? msg->cookie : ~0ULL;
+                if (msg->src_id == speaker)
+                        more = note_heard(&heard, msg);
                 msg_free(c, msg);
-                if (cookie == 0)
-                        break;
-                if (cookie != ~0ULL && cookie != expect++)
-                        die("out of order, or lost");
         }
-        printf("%llu messages in order\n", (unsigned long long)expect - 1);
+        if (heard.missing > heard.lost)
+                die("broadcasts are missing");
+        printf("%llu messages in order, %llu broadcasts but for %llu\n",
+               (unsigned long long)heard.unicasts, (unsigned long long)heard.broadcasts,
+               (unsigned long long)heard.missing);
 }
 
 /* actors come and are killed until the time has passed */
@@ -359,6 +412,8 @@ static void stress(struct conn *from, struct conn *to, double duration)
         uint64_t end = now_ns() + duration * 1e9;
         pid_t speaker, killer;
 
+        if (conn_want(to, KDBUS_ATTACH_TIMESTAMP | KDBUS_ATTACH_NAMES) || match_all(to, 1))
+                die("match");
         speaker = fork();
         if (speaker == 0)
                 speak(from, to->id, end);
@@ -372,6 +427,8 @@ static void stress(struct conn *from, struct conn *to, double duration)
         waitpid(killer, NULL, 0);
         waitpid(speaker, NULL, 0);
         usleep(500000); /* every death has been noticed */
+        if (match_remove(to, 1))
+                die("match");
         drain(from); /* the actors wrote to whomever they found */
         drain(to);
 }
