@@ -6,7 +6,7 @@
 
 #include "bus-core/test-kit.h"
 
-static const size_t sizes[] = {0, 1, 64, 65, 4096, 4097, 70000, 300000, 1050000, 5000000};
+static const size_t sizes[] = {0, 1, 64, 65, 4096, 4097, 70000, 300000, 1049000, 5000000};
 
 /* Under a sanitizer, and with LAMBUS_NO_CACHE, everything goes to malloc at once. */
 static bool cache_is_off(void)
@@ -31,6 +31,20 @@ START_TEST(a_block_can_be_used_to_its_end)
                 ck_assert_ptr_null(cache_free(p));
         }
         ck_assert_ptr_null(cache_free(NULL));
+        cache_trim();
+}
+END_TEST
+
+/* Messages are charged with their blocks. */
+START_TEST(a_block_is_at_most_about_twice_what_was_asked_for)
+{
+        for (size_t n = 64; n < 1100000; n += n / 50 + 1) {
+                void *p = cache_alloc(n);
+
+                ck_assert_ptr_nonnull(p);
+                ck_assert_uint_le(cache_size(p), 2 * n + 1024);
+                cache_free(p);
+        }
         cache_trim();
 }
 END_TEST
@@ -119,7 +133,9 @@ END_TEST
 
 int main(void)
 {
-        return KIT_RUN("cache", {a_block_can_be_used_to_its_end}, {a_freed_block_is_used_again},
+        return KIT_RUN("cache", {a_block_can_be_used_to_its_end},
+                       {a_block_is_at_most_about_twice_what_was_asked_for},
+                       {a_freed_block_is_used_again},
                        {a_trimmed_cache_keeps_nothing}, {no_more_is_kept_than_promised},
                        {absurd_sizes_and_missing_memory_give_null},
                        {a_block_may_be_freed_by_another_thread});

@@ -8,16 +8,24 @@
 #include "bus-core/util/cache.h"
 #include "bus-core/util/cleanup.h"
 
-/* The classes: everything on the road of a small message, and the buffers of large ones. */
+/* Above 4096: a body of a power of two, with its header. */
+#define LARGE(body) ((body) + 1024)
+
+/*
+ * The classes: everything on the road of a small message, and the buffers of large ones. A message
+ * is charged with its block: no more than about twice what was sent.
+ */
 static const uint32_t class_size[] = {
-        64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536 + 1024, 262144, 1048576 + 4096,
+        64, 128, 256, 512, 1024, 2048, 4096,
+        LARGE(8192), LARGE(16384), LARGE(32768), LARGE(65536), LARGE(131072), LARGE(262144),
+        LARGE(524288), LARGE(1048576),
 };
 
 /* How many of each a thread keeps. */
 #define KEEP(size) (CACHE_KEEP / (size))
 static const uint32_t class_keep[] = {
-        KEEP(64), KEEP(128), KEEP(256), KEEP(512), KEEP(1024), KEEP(2048), KEEP(4096), KEEP(16384),
-        KEEP(65536 + 1024), 8, 8,
+        KEEP(64), KEEP(128), KEEP(256), KEEP(512), KEEP(1024), KEEP(2048), KEEP(4096),
+        KEEP(8192), KEEP(16384), KEEP(32768), KEEP(65536), 8, 8, 8, 8,
 };
 
 #define N_CLASSES ARRAY_SIZE(class_size)
@@ -82,7 +90,6 @@ static uint32_t class_of(size_t n)
                         return i;
         return UNCACHED;
 }
-
 
 void *cache_alloc(size_t n)
 {
