@@ -2158,7 +2158,7 @@ static void want_little(struct conn *c)
 
 static int announce(struct conn *c, uint64_t cookie, size_t n)
 {
-        static uint8_t payload[8192];
+        uint8_t payload[8192];
         struct build m;
 
         msg_init(&m, KDBUS_DST_ID_BROADCAST, NULL, KDBUS_MSG_SIGNAL, cookie);
