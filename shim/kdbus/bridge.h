@@ -18,7 +18,7 @@
  *                  kdbus program                                          D-Bus client
  *                     SEND --> cmd-send --+--> kconn of the receiver
  *                                         `--> bridge send() --> client_send() --> inbox
- *                     RECV <-- kconn  <--- on_entry() <--- ghost's inbox <--- client_send()
+ *                     RECV <-- kconn <-- to_kdbus_on_message() <-- ghost's inbox <-- client_send()
  *
  * Guard          One thread drives the domain and the bridge; any thread may put something into a
  *                ghost's inbox, which only wakes the one.
