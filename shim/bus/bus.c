@@ -457,12 +457,20 @@ void bus_note_names(struct bus *bus, struct client *client)
         bus->peak_names = MAX(bus->peak_names, bus_n_names(bus));
 }
 
-void bus_note_rules(struct bus *bus, struct client *client)
+int bus_add_rule(struct bus *bus, struct client *client, struct match_rule *rule)
 {
+        struct match_index *index =
+                client->state == CLIENT_MONITOR ? &bus->monitors : &bus->rules;
+        int r;
+
+        r = match_add(index, &client->rules, rule);
+        if (r)
+                return error_fold(r);
         bus->n_rules++;
         client->peak_rules = MAX(client->peak_rules, client->rules.n);
         bus->peak_rules = MAX(bus->peak_rules, bus->n_rules);
         bus->peak_rules_per_client = MAX(bus->peak_rules_per_client, client->peak_rules);
+        return 0;
 }
 
 int client_hello(struct turn *turn, struct client *client)

@@ -185,9 +185,11 @@ struct client *bus_find_id(const struct bus *bus, uint64_t id);
 /* bus_n_names() - unique names, and who owns or waits for a well-known one; the guard is held */
 size_t bus_n_names(const struct bus *bus);
 
-/* bus_note_names(), bus_note_rules() - @client has one more; the guard's write side */
+/* bus_note_names() - @client has one more; the guard's write side */
 void bus_note_names(struct bus *bus, struct client *client);
-void bus_note_rules(struct bus *bus, struct client *client);
+
+/* bus_add_rule() - as match_add(), for what @client is, and counted; the guard's write side */
+int bus_add_rule(struct bus *bus, struct client *client, struct match_rule *rule);
 
 /* bus_is_privileged() - may this client do what only the bus's own user and root may? */
 bool bus_is_privileged(const struct bus *bus, const struct client *client);

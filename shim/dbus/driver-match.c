@@ -62,11 +62,10 @@ void driver_add_match(struct call *call)
                 match_rule_free(rule);
                 return;
         }
-        if (match_add(&bus->rules, &sender->rules, rule)) {
+        if (bus_add_rule(bus, sender, rule)) {
                 driver_error(call, OUTCOME_NO_MEMORY, "Not enough memory");
                 return;
         }
-        bus_note_rules(bus, sender);
         pressure_note(bus, sender, LIMIT_INDEX(max_match_rules_per_connection),
                       sender->limits.max_match_rules_per_connection, sender->rules.n - 1,
                       sender->rules.n);

@@ -99,12 +99,11 @@ static void become_monitor(struct call *call)
         client_monitor(call->turn, sender);
         for (size_t i = 0; i < rules->n; i++) {
                 rules->rule[i]->eavesdrop = false; /* a monitor sees everything as it is */
-                if (match_add(&call->bus->monitors, &sender->rules, steal(&rules->rule[i]))) {
+                if (bus_add_rule(call->bus, sender, steal(&rules->rule[i]))) {
                         client_dismiss(sender, PRESSURE_NO_LIMIT,
                                        "it cannot monitor: not enough memory");
                         break;
                 }
-                bus_note_rules(call->bus, sender);
         }
         free_rules(rules);
 }

@@ -82,7 +82,7 @@ static int watch_all(struct turn *turn, struct client *client)
         if (r)
                 return r < 0 ? error_fold(r) : -EINVAL;
         client_monitor(turn, client);
-        return error_fold(match_add(&turn->bus->monitors, &client->rules, rule));
+        return error_fold(bus_add_rule(turn->bus, client, rule));
 }
 
 /* --- coming and going ------------------------------------------------------------------------ */
@@ -188,8 +188,7 @@ void bridge_listen(struct kconn *conn)
             match_rule_new(&rule, NULL, rule_text, sizeof(rule_text) - 1))
                 return;
         turn_write(bridge->turn);
-        ghost->listening = match_add(&bridge->bus->rules, &ghost->client.rules, rule) == 0;
-        bridge->bus->n_rules += ghost->listening;
+        ghost->listening = bus_add_rule(bridge->bus, &ghost->client, rule) == 0;
         turn_release(bridge->turn);
 }
 

@@ -197,7 +197,7 @@ void kring_tighten(struct kring *ring, bool tight)
  */
 bool kring_ring(struct kring *ring)
 {
-        __atomic_thread_fence(__ATOMIC_SEQ_CST); /* what was put is there before this looks */
+        store(&ring->map->tail, ring->tail); /* what was put is there before this looks */
         if (load(&ring->map->heard) != ring->rung)
                 return false;
         store(&ring->map->rung, ++ring->rung);

@@ -779,6 +779,45 @@ START_TEST(a_kdbus_program_is_itself_on_dbus)
 }
 END_TEST
 
+static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+        *(bool *)userdata = true;
+        return 0;
+}
+
+static void process_all(void)
+{
+        while (sd_bus_process(d, NULL) > 0)
+                ;
+}
+
+START_TEST(a_kdbus_monitor_that_goes_leaves_the_rules_of_others)
+{
+        struct conn c;
+        bool heard;
+
+        ck_assert_int_ge(sd_bus_add_match(d, NULL,
+                                          "type='signal',sender='org.freedesktop.DBus',"
+                                          "member='NameOwnerChanged',arg0='com.example.N'",
+                                          on_owner_changed, &heard), 0);
+        for (int i = 0; i < 16; i++)
+                ck_assert_int_ge(sd_bus_add_match(d, NULL, "arg0='com.example.Nobody'", on_owner_changed,
+                                                  &heard), 0);
+        for (int i = 0; i < 24; i++) { /* more than there are rules */
+                ck_assert_int_eq(conn_open(&c, bus_path("user", "bus"), KDBUS_HELLO_MONITOR, NULL), 0);
+                conn_close(&c);
+                ck_assert_int_eq(conn_open(&c, bus_path("user", "bus"), 0, NULL), 0);
+                conn_close(&c); /* by now the monitor has gone */
+                process_all();
+                heard = false;
+                ck_assert_int_ge(sd_bus_request_name(d, "com.example.N", 0), 0);
+                process_all();
+                ck_assert_msg(heard, "%d", i);
+                ck_assert_int_ge(sd_bus_release_name(d, "com.example.N"), 0);
+        }
+}
+END_TEST
+
 START_TEST(names_are_one_registry)
 {
         uint64_t flags;
@@ -935,6 +974,7 @@ int main(int argc, char **argv)
         tcase_add_test(tcase, a_message_that_is_to_start_nothing_is_refused_as_the_kernel_does);
         tcase_add_test(tcase, a_kdbus_call_that_started_a_kdbus_service_is_answered);
         tcase_add_test(tcase, a_kdbus_monitor_sees_what_dbus_clients_say_once);
+        tcase_add_test(tcase, a_kdbus_monitor_that_goes_leaves_the_rules_of_others);
         tcase_add_test(tcase, a_dbus_monitor_sees_what_kdbus_programs_say_to_each_other);
         tcase_add_test(tcase, a_kdbus_program_that_asks_dbus_to_be_a_monitor_says_nothing_more);
         tcase_add_test(tcase, who_waits_for_a_name_is_listed_whichever_side_it_is_on);

@@ -137,6 +137,19 @@ static int command(struct peer *peer, uint32_t code, void *cmd, size_t n_cmd)
         return run(peer, &p, cmd, n_cmd, NULL);
 }
 
+/* the socket is there a moment before the server listens */
+static void connect_to(int fd, const struct sockaddr_un *sa)
+{
+        int r = -1;
+
+        for (int i = 0; i < 500 && r < 0; i++) {
+                r = connect(fd, (const struct sockaddr *)sa, sizeof(*sa));
+                if (r < 0)
+                        usleep(10000);
+        }
+        ck_assert_int_eq(r, 0);
+}
+
 /* what was said before the server accepted carries no credentials, and is to be said again */
 static void peer_open(struct peer *peer, const char *path)
 {
@@ -150,7 +163,7 @@ static void peer_open(struct peer *peer, const char *path)
                 struct packet p = packet(KDP_OPEN, 0);
 
                 *peer = (struct peer){.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-                ck_assert_int_eq(connect(peer->fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+                connect_to(peer->fd, &sa);
                 ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
                 usleep(i * 1000);
                 peer->channel = pair[0];
