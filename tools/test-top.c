@@ -189,6 +189,34 @@ START_TEST(a_wider_terminal_shows_more)
 }
 END_TEST
 
+/* What it has to say is read, and not looked at. */
+static void drain_terminal(void)
+{
+        struct pollfd in = { .fd = terminal, .events = POLLIN };
+        char buf[4096];
+
+        while (poll(&in, 1, 0) > 0 && read(terminal, buf, sizeof(buf)) > 0)
+                ;
+}
+
+START_TEST(the_size_may_change_at_any_moment)
+{
+        begin();
+        for (unsigned short i = 0; i < 2000; i++) { /* also while it waits for an answer */
+                const struct winsize size = { .ws_row = 24 + i % 2, .ws_col = 80 };
+
+                ck_assert_int_eq(ioctl(terminal, TIOCSWINSZ, &size), 0);
+                usleep(500);
+                drain_terminal();
+        }
+        forget();
+        press("u" REDRAW);
+        ck_assert_msg(shows("USER"), "%s", out);
+        press("q");
+        ends_with(0);
+}
+END_TEST
+
 START_TEST(an_interrupt_gives_the_terminal_back)
 {
         begin();
@@ -217,6 +245,7 @@ int main(void)
         tcase_add_test(t, the_screen_shows_who_is_there_and_q_gives_it_back);
         tcase_add_test(t, keys_choose_rows_and_order);
         tcase_add_test(t, a_wider_terminal_shows_more);
+        tcase_add_test(t, the_size_may_change_at_any_moment);
         tcase_add_test(t, an_interrupt_gives_the_terminal_back);
         tcase_add_test(t, a_bus_that_goes_ends_it_with_a_word);
         return test_run(suite);

@@ -350,11 +350,11 @@ static json_t *ask(sd_bus *bus, sd_bus_error *error, const char *interface, cons
         json_t *value = NULL;
         int r;
 
-        if (argument)
-                r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply, "s",
-                                       argument);
-        else
-                r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply, "");
+        do { /* a terminal that changes its size interrupts */
+                sd_bus_error_free(error);
+                r = sd_bus_call_method(bus, DRIVER, interface, member, error, &reply,
+                                       argument ? "s" : "", argument);
+        } while (r == -EINTR);
         if (r >= 0)
                 value = tojson_next(reply);
         sd_bus_message_unref(reply);
