@@ -389,6 +389,10 @@ static void stays_who_he_is(void)
         bus_prepare(&bus, &options);
         ck_assert_int_eq(chown(bus.dir, 65534, 65534), 0);
         ck_assert_int_eq(setresuid(65534, 65534, 65534), 0); /* this process is this test's alone */
+        if (access(bus_program(), X_OK) < 0) {
+                printf("skipped: that user cannot reach %s\n", bus_program());
+                return;
+        }
         bus_spawn(&bus);
         check_address(bus.address);
         bus_stop(&bus);
