@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +17,7 @@
 #include "shim/kdbus/kconn.h"
 #include "shim/kdbus/koutbox.h"
 #include "shim/kdbus/kring.h"
+#include "shim/kdbus/shared.h"
 
 #define STREAM_NS  1000000 /* broadcasts no further apart are a stream */
 #define IDLE_MAX   1024    /* looked at so often in vain, an outbox is closed */
@@ -40,16 +40,6 @@ struct kflow {
         struct kdp_flow *map;
 };
 
-static uint64_t load(const uint64_t *p)
-{
-        return __atomic_load_n(p, __ATOMIC_SEQ_CST);
-}
-
-static void store(uint64_t *p, uint64_t v)
-{
-        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
-}
-
 struct kflow *kflow_free(struct kflow *flow)
 {
         if (!flow)
@@ -61,20 +51,6 @@ struct kflow *kflow_free(struct kflow *flow)
         return NULL;
 }
 
-static int flow_map(struct kflow *flow)
-{
-        flow->fd = memfd_create("kdbus-flow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (flow->fd < 0 || ftruncate(flow->fd, sizeof(*flow->map)) < 0 ||
-            fcntl(flow->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-                return error_origin(-errno);
-        flow->map = mmap(NULL, sizeof(*flow->map), PROT_READ | PROT_WRITE, MAP_SHARED, flow->fd, 0);
-        if (flow->map == MAP_FAILED) {
-                flow->map = NULL;
-                return error_origin(-errno);
-        }
-        return 0;
-}
-
 static void tell_user(struct domain *domain, struct kuser *user)
 {
         uint64_t who = KDP_FLOW_NONE;
@@ -82,7 +58,7 @@ static void tell_user(struct domain *domain, struct kuser *user)
 
         cds_list_for_each_entry(o, &domain->outboxes, link)
                 who = MAX(who, (uint64_t)(o->user == user ? KDP_FLOW_OWN : KDP_FLOW_STRANGERS));
-        store(&user->flow->map->who, who);
+        kdp_store(&user->flow->map->who, who);
 }
 
 static void tell_users(struct domain *domain)
@@ -102,13 +78,15 @@ static void tell_users(struct domain *domain)
 int kflow_get(struct kuser *user, int *fdp)
 {
         struct kflow *flow = user->flow;
+        void *map;
         int r;
 
         if (!flow) {
                 flow = calloc(1, sizeof(*flow));
                 if (!flow)
                         return error_origin(-ENOMEM);
-                r = flow_map(flow);
+                r = shared_map("kdbus-flow", sizeof(*flow->map), &flow->fd, &map);
+                flow->map = map;
                 if (r) {
                         kflow_free(flow);
                         return r;
@@ -124,7 +102,7 @@ int kflow_get(struct kuser *user, int *fdp)
 
 static uint64_t n_waiting(const struct koutbox *o)
 {
-        return (load(&o->map->sends) & ~KDP_SENDS_CLOSED) - o->taken;
+        return (kdp_load(&o->map->sends) & ~KDP_SENDS_CLOSED) - o->taken;
 }
 
 /* what comes by this way is a plain broadcast: it needs nothing that only a request brings */
@@ -173,7 +151,7 @@ static bool take(struct koutbox *o)
         for (; n; n--, o->taken++) {
                 if (run_one(o, &o->map->out[o->taken % KDP_SENDS]))
                         return false;
-                store(&o->map->sends_taken, o->taken + 1);
+                kdp_store(&o->map->sends_taken, o->taken + 1);
         }
         return true;
 }
@@ -213,8 +191,8 @@ static void open_outbox(struct handle *handle, struct kuser *user)
         conn->bus->outbox = o;
         cds_list_add_tail(&o->link, &conn->bus->domain->outboxes);
         tell_users(conn->bus->domain); /* before anything can be in there */
-        store(&o->map->asleep, 0);
-        store(&o->map->sends, o->taken);
+        kdp_store(&o->map->asleep, 0);
+        kdp_store(&o->map->sends, o->taken);
 }
 
 static uint64_t now_ns(void)
@@ -293,7 +271,7 @@ static void drain_once(struct domain *domain)
         struct koutbox *o, *next;
 
         cds_list_for_each_entry(o, &domain->outboxes, link)
-                o->sent = load(&o->user->flow->map->sent);
+                o->sent = kdp_load(&o->user->flow->map->sent);
         cds_list_for_each_entry_safe(o, next, &domain->outboxes, link) {
                 struct kconn *conn = o->handle->conn;
 
@@ -303,7 +281,7 @@ static void drain_once(struct domain *domain)
                         koutbox_close(conn->bus);
         }
         cds_list_for_each_entry(o, &domain->outboxes, link)
-                store(&o->user->flow->map->seen, o->sent);
+                kdp_store(&o->user->flow->map->seen, o->sent);
 }
 
 /**
@@ -334,8 +312,8 @@ void koutbox_wake(struct domain *domain)
         struct koutbox *o;
 
         cds_list_for_each_entry(o, &domain->outboxes, link)
-                if (load(&o->map->asleep))
-                        store(&o->map->asleep, 0);
+                if (kdp_load(&o->map->asleep))
+                        kdp_store(&o->map->asleep, 0);
 }
 
 /**
@@ -351,7 +329,7 @@ bool koutbox_sleep(struct domain *domain)
         struct koutbox *o;
 
         cds_list_for_each_entry(o, &domain->outboxes, link)
-                store(&o->map->asleep, KDP_ASLEEP);
+                kdp_store(&o->map->asleep, KDP_ASLEEP);
         if (!koutbox_waits(domain))
                 return true;
         koutbox_wake(domain);

@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -11,30 +10,7 @@
 #include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/kring.h"
 #include "shim/kdbus/pool.h"
-
-static uint64_t load(const uint64_t *p)
-{
-        return __atomic_load_n(p, __ATOMIC_SEQ_CST);
-}
-
-static void store(uint64_t *p, uint64_t v)
-{
-        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
-}
-
-static int ring_map(struct kring *ring)
-{
-        ring->fd = memfd_create("kdbus-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        if (ring->fd < 0 || ftruncate(ring->fd, sizeof(*ring->map)) < 0 ||
-            fcntl(ring->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-                return error_origin(-errno);
-        ring->map = mmap(NULL, sizeof(*ring->map), PROT_READ | PROT_WRITE, MAP_SHARED, ring->fd, 0);
-        if (ring->map == MAP_FAILED) {
-                ring->map = NULL;
-                return error_origin(-errno);
-        }
-        return 0;
-}
+#include "shim/kdbus/shared.h"
 
 /**
  * kring_new() - make a ring, closed in both directions
@@ -44,11 +20,13 @@ static int ring_map(struct kring *ring)
 int kring_new(struct kring **ringp, uint64_t pool_size, uint64_t id, uint64_t bloom_size)
 {
         struct kring *ring = calloc(1, sizeof(*ring));
+        void *map;
         int r;
 
         if (!ring)
                 return error_origin(-ENOMEM);
-        r = ring_map(ring);
+        r = shared_map("kdbus-ring", sizeof(*ring->map), &ring->fd, &map);
+        ring->map = map;
         if (r) {
                 kring_free(ring);
                 return r;
@@ -56,8 +34,8 @@ int kring_new(struct kring **ringp, uint64_t pool_size, uint64_t id, uint64_t bl
         ring->map->pool_size = pool_size;
         ring->map->id = id;
         ring->map->bloom_size = bloom_size;
-        store(&ring->map->sends, KDP_SENDS_CLOSED);
-        store(&ring->map->head, KDP_RING_CLOSED);
+        kdp_store(&ring->map->sends, KDP_SENDS_CLOSED);
+        kdp_store(&ring->map->head, KDP_RING_CLOSED);
         *ringp = ring;
         return 0;
 }
@@ -87,7 +65,7 @@ void kring_open(struct kring *ring)
         ring->taken = ring->tail;
         ring->more = false;
         __atomic_store_n(&ring->map->more, 0, __ATOMIC_SEQ_CST);
-        store(&ring->map->head, ring->taken);
+        kdp_store(&ring->map->head, ring->taken);
         ring->open = true;
 }
 
@@ -142,7 +120,7 @@ void kring_peek_freed(struct kring *ring, uint64_t freed[])
  */
 size_t kring_take(struct kring *ring)
 {
-        uint64_t n = (load(&ring->map->head) & ~KDP_RING_CLOSED) - ring->taken;
+        uint64_t n = (kdp_load(&ring->map->head) & ~KDP_RING_CLOSED) - ring->taken;
 
         if (n > ring->tail - ring->taken)
                 return 0; /* a lie */
@@ -158,7 +136,7 @@ void kring_release(struct kring *ring, struct pool *pool, const uint64_t freed[]
 {
         for (size_t i = 0; i < KDP_RING_GIVEN / 64; i++)
                 for (uint64_t bits = freed[i]; bits; bits &= bits - 1) {
-                        uint64_t given = load(&ring->map->given[i * 64 + __builtin_ctzll(bits)]);
+                        uint64_t given = kdp_load(&ring->map->given[i * 64 + __builtin_ctzll(bits)]);
 
                         __atomic_store_n(&ring->map->given[i * 64 + __builtin_ctzll(bits)], 0,
                                          __ATOMIC_RELEASE);
@@ -186,7 +164,7 @@ void kring_forget(struct kring *ring, uint64_t offset)
 void kring_tighten(struct kring *ring, bool tight)
 {
         if (ring->tight != tight)
-                store(&ring->map->tight, tight);
+                kdp_store(&ring->map->tight, tight);
         ring->tight = tight;
 }
 
@@ -197,10 +175,10 @@ void kring_tighten(struct kring *ring, bool tight)
  */
 bool kring_ring(struct kring *ring)
 {
-        store(&ring->map->tail, ring->tail); /* what was put is there before this looks */
-        if (load(&ring->map->heard) != ring->rung)
+        kdp_store(&ring->map->tail, ring->tail); /* what was put is there before this looks */
+        if (kdp_load(&ring->map->heard) != ring->rung)
                 return false;
-        store(&ring->map->rung, ++ring->rung);
+        kdp_store(&ring->map->rung, ++ring->rung);
         return true;
 }
 

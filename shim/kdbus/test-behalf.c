@@ -19,52 +19,28 @@
 
 #include "bus-core/util/test-run.h"
 #include "shim/kdbus/client/proto.h"
+#include "shim/kdbus/test-server.h"
 
 #define USER    12345
 #define ANOTHER 12346
 
-static char dir[] = "/tmp/lambus-behalf-XXXXXX";
-static pid_t server;
+static struct server server;
 
 static void setup(void)
 {
-        char path[64];
-
-        strcpy(dir + strlen(dir) - 6, "XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(dir));
-        ck_assert_int_eq(chmod(dir, 0755), 0);
-        server = fork();
-        if (server == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                execl(KDBUS_SERVE, "kdbus-serve", dir, NULL);
-                _exit(127);
-        }
-        snprintf(path, sizeof(path), "%s/socket", dir);
-        for (int i = 0; i < 500 && access(path, F_OK) < 0; i++)
-                usleep(10000);
+        server_start(&server);
 }
 
 static void teardown(void)
 {
-        kill(server, SIGTERM);
-        waitpid(server, NULL, 0);
-        rmdir(dir);
-}
-
-static int connect_server(void)
-{
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-        snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket", dir);
-        return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 ? -1 : fd;
+        server_stop(&server);
 }
 
 static int control_file(void)
 {
         char path[64];
 
-        snprintf(path, sizeof(path), "%s/root/control", dir);
+        snprintf(path, sizeof(path), "%s/root/control", server.dir);
         return open(path, O_RDWR | O_CLOEXEC);
 }
 
@@ -88,7 +64,7 @@ static int open_once(int other, useconds_t accept)
 {
         struct kdp_request rq = {.magic = KDP_MAGIC, .op = KDP_OPEN, .serial = 1,
                                  .flags = KDP_NEW_CHANNEL | KDP_BEHALF};
-        int channel[2], fds[3], fd = connect_server(), file = control_file();
+        int channel[2], fds[3], fd = server_connect(&server), file = control_file();
         struct kdp_reply reply;
 
         if (fd < 0 || file < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) < 0)

@@ -27,13 +27,13 @@
 #include "bus-core/util/test-run.h"
 #include "shim/kdbus/client/proto.h"
 #include "shim/kdbus/kdbus-abi.h"
+#include "shim/kdbus/test-server.h"
 
 #define ALIGN8(n) (((n) + 7) & ~(size_t)7)
 #define POOL      (64 * 1024)
 #define BLOOM     64
 
-static char dir[] = "/tmp/lambus-outbox-XXXXXX";
-static pid_t server;
+static struct server server;
 
 /* a handle and a channel */
 struct peer {
@@ -137,33 +137,18 @@ static int command(struct peer *peer, uint32_t code, void *cmd, size_t n_cmd)
         return run(peer, &p, cmd, n_cmd, NULL);
 }
 
-/* the socket is there a moment before the server listens */
-static void connect_to(int fd, const struct sockaddr_un *sa)
-{
-        int r = -1;
-
-        for (int i = 0; i < 500 && r < 0; i++) {
-                r = connect(fd, (const struct sockaddr *)sa, sizeof(*sa));
-                if (r < 0)
-                        usleep(10000);
-        }
-        ck_assert_int_eq(r, 0);
-}
-
 /* what was said before the server accepted carries no credentials, and is to be said again */
 static void peer_open(struct peer *peer, const char *path)
 {
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
         char full[128];
         int r = -ESTALE, pair[2];
 
-        snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/socket", dir);
-        snprintf(full, sizeof(full), "%s/root/%s", dir, path);
+        snprintf(full, sizeof(full), "%s/root/%s", server.dir, path);
         for (int i = 0; i < 100 && r == -ESTALE; i++) {
                 struct packet p = packet(KDP_OPEN, 0);
 
-                *peer = (struct peer){.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)};
-                connect_to(peer->fd, &sa);
+                *peer = (struct peer){.fd = server_connect(&server)};
+                ck_assert_int_ge(peer->fd, 0);
                 ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
                 usleep(i * 1000);
                 peer->channel = pair[0];
@@ -380,17 +365,7 @@ static void setup(void)
         struct kdbus_cmd_match match = {.size = sizeof(match), .cookie = 1};
         char path[64];
 
-        strcpy(dir + strlen(dir) - 6, "XXXXXX");
-        ck_assert_ptr_nonnull(mkdtemp(dir));
-        server = fork();
-        if (server == 0) {
-                prctl(PR_SET_PDEATHSIG, SIGKILL);
-                execl(KDBUS_SERVE, "kdbus-serve", dir, NULL);
-                _exit(127);
-        }
-        snprintf(path, sizeof(path), "%s/socket", dir);
-        for (int i = 0; i < 500 && access(path, F_OK) < 0; i++)
-                usleep(10000);
+        server_start(&server);
         make_bus(path);
         peer_hello(&listener, path);
         peer_hello(&sender, path);
@@ -399,15 +374,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-        int status;
-
         peer_close(&sender);
         peer_close(&listener);
         peer_close(&owner);
-        kill(server, SIGTERM);
-        ck_assert_int_eq(waitpid(server, &status, 0), server);
-        ck_assert_int_eq(status, 0);
-        rmdir(dir);
+        ck_assert_int_eq(server_stop(&server), 0);
 }
 
 /* --- tests --- */

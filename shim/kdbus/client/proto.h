@@ -174,6 +174,17 @@ struct kdp_flow {
         uint64_t who;
 };
 
+/* what both sides read and write, in one order for all */
+static inline uint64_t kdp_load(const uint64_t *p)
+{
+        return __atomic_load_n(p, __ATOMIC_SEQ_CST);
+}
+
+static inline void kdp_store(uint64_t *p, uint64_t v)
+{
+        __atomic_store_n(p, v, __ATOMIC_SEQ_CST);
+}
+
 static inline unsigned kdp_ring_place(uint64_t offset, unsigned probe)
 {
         return (unsigned)(((offset >> 3) * 0x9e3779b97f4a7c15ULL >> 48) + probe) % KDP_RING_GIVEN;

@@ -33,11 +33,6 @@ static struct ring *place(uint64_t cookie, unsigned probe)
         return &rings[(cookie + probe) % SLOTS];
 }
 
-static uint64_t load(const uint64_t *p)
-{
-        return __atomic_load_n(p, __ATOMIC_SEQ_CST);
-}
-
 static bool swap(uint64_t *p, uint64_t from, uint64_t to)
 {
         return __atomic_compare_exchange_n(p, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
@@ -59,7 +54,7 @@ static bool use(struct ring *r, uint64_t cookie)
                 n = __atomic_load_n(&r->users, __ATOMIC_RELAXED);
         if (n < 0)
                 return false;
-        if (load(&r->cookie) == cookie)
+        if (kdp_load(&r->cookie) == cookie)
                 return true;
         ring_put(r);
         return false;
@@ -75,7 +70,7 @@ struct ring *ring_get(uint64_t cookie)
         for (unsigned i = 0; cookie && i < PROBES; i++) {
                 struct ring *r = place(cookie, i);
 
-                if (load(&r->cookie) == cookie && use(r, cookie))
+                if (kdp_load(&r->cookie) == cookie && use(r, cookie))
                         return r;
         }
         return NULL;
@@ -101,7 +96,7 @@ static bool forget_word(uint64_t *word, uint64_t was)
 void ring_forget(unsigned first, unsigned last)
 {
         for (unsigned fd = first; fd <= last && fd < NUMBERS; fd++)
-                while (!forget_word(&known[fd], load(&known[fd])))
+                while (!forget_word(&known[fd], kdp_load(&known[fd])))
                         ;
 }
 
@@ -110,7 +105,7 @@ static void forget_ring(const struct ring *r)
         uint64_t slot = r - rings + 1;
 
         for (unsigned fd = 0; fd < NUMBERS; fd++) {
-                uint64_t was = load(&known[fd]);
+                uint64_t was = kdp_load(&known[fd]);
 
                 if ((was & ((1 << SLOT_BITS) - 1)) == slot)
                         (void)forget_word(&known[fd], was); /* or somebody else has */
@@ -127,7 +122,7 @@ static void forget_ring(const struct ring *r)
  */
 struct ring *ring_of(int fd)
 {
-        uint64_t slot = fd >= 0 && fd < NUMBERS ? load(&known[fd]) & ((1 << SLOT_BITS) - 1) : 0;
+        uint64_t slot = fd >= 0 && fd < NUMBERS ? kdp_load(&known[fd]) & ((1 << SLOT_BITS) - 1) : 0;
 
         return slot ? &rings[slot - 1] : NULL;
 }
@@ -139,7 +134,7 @@ struct ring *ring_of(int fd)
  */
 uint64_t ring_mark(int fd)
 {
-        return fd >= 0 && fd < NUMBERS ? load(&known[fd]) : 0;
+        return fd >= 0 && fd < NUMBERS ? kdp_load(&known[fd]) : 0;
 }
 
 void ring_know(int fd, const struct ring *ring, uint64_t mark)
@@ -186,7 +181,7 @@ static void drop_dead(void)
         for (unsigned i = 0; i < SLOTS; i++) {
                 struct ring *r = &rings[i];
 
-                if (!load(&r->cookie) || !swap_users(r, 0, BUSY))
+                if (!kdp_load(&r->cookie) || !swap_users(r, 0, BUSY))
                         continue;
                 if (r->cookie && __atomic_load_n(&r->map->dead, __ATOMIC_ACQUIRE)) {
                         forget_ring(r);
@@ -202,9 +197,9 @@ static struct ring *claim(uint64_t cookie)
         for (unsigned i = 0; i < PROBES; i++) {
                 struct ring *r = place(cookie, i);
 
-                if (load(&r->cookie) || !swap_users(r, 0, BUSY))
+                if (kdp_load(&r->cookie) || !swap_users(r, 0, BUSY))
                         continue;
-                if (!load(&r->cookie))
+                if (!kdp_load(&r->cookie))
                         return r;
                 __atomic_store_n(&r->users, 0, __ATOMIC_RELEASE);
         }
@@ -243,12 +238,12 @@ struct ring *ring_add(uint64_t cookie, int ring_fd, int flow_fd)
 
 static bool is_empty(const struct kdp_ring *m)
 {
-        return load(&m->head) == load(&m->tail) && !__atomic_load_n(&m->more, __ATOMIC_SEQ_CST);
+        return kdp_load(&m->head) == kdp_load(&m->tail) && !__atomic_load_n(&m->more, __ATOMIC_SEQ_CST);
 }
 
 static bool is_silent(const struct kdp_ring *m)
 {
-        return load(&m->rung) == load(&m->heard);
+        return kdp_load(&m->rung) == kdp_load(&m->heard);
 }
 
 /*
@@ -257,15 +252,15 @@ static bool is_silent(const struct kdp_ring *m)
  */
 static bool is_quiet(const struct kdp_flow *f)
 {
-        uint64_t who = load(&f->who);
+        uint64_t who = kdp_load(&f->who);
 
-        return who == KDP_FLOW_NONE || (who == KDP_FLOW_OWN && load(&f->sent) == load(&f->seen));
+        return who == KDP_FLOW_NONE || (who == KDP_FLOW_OWN && kdp_load(&f->sent) == kdp_load(&f->seen));
 }
 
 /* to ask and to be answered takes longer than the daemon does for what it is at */
 static bool wait_for_news(const struct ring *r)
 {
-        for (int i = 0; i < PATIENCE && load(&r->flow->who) == KDP_FLOW_OWN; i++) {
+        for (int i = 0; i < PATIENCE && kdp_load(&r->flow->who) == KDP_FLOW_OWN; i++) {
                 if (!is_empty(r->map) || is_quiet(r->flow))
                         return true;
                 caa_cpu_relax();
@@ -281,17 +276,17 @@ static uint64_t sent_here;
 
 static void note_sent(uint64_t sent)
 {
-        uint64_t was = load(&sent_here);
+        uint64_t was = kdp_load(&sent_here);
 
         while ((int64_t)(sent - was) > 0 && !swap(&sent_here, was, sent))
-                was = load(&sent_here);
+                was = kdp_load(&sent_here);
 }
 
 static bool is_sending(const struct kdp_flow *f)
 {
         uint64_t sent = __atomic_load_n(&sent_here, __ATOMIC_RELAXED);
 
-        return sent && (int64_t)(sent - load(&f->seen)) > 0 && load(&f->who) != KDP_FLOW_NONE;
+        return sent && (int64_t)(sent - kdp_load(&f->seen)) > 0 && kdp_load(&f->who) != KDP_FLOW_NONE;
 }
 
 /**
@@ -323,21 +318,21 @@ int ring_receive(struct ring *ring, int handle, uint64_t *offset, uint64_t *size
         bool bell = false;
 
         for (;;) {
-                uint64_t head = load(&m->head);
+                uint64_t head = kdp_load(&m->head);
 
-                if ((head & KDP_RING_CLOSED) || (load(&m->tight) && is_sending(ring->flow)))
+                if ((head & KDP_RING_CLOSED) || (kdp_load(&m->tight) && is_sending(ring->flow)))
                         return RING_E_ASK;
                 if (is_empty(m)) {
                         if (!is_quiet(ring->flow) && !wait_for_news(ring))
                                 return RING_E_ASK;
-                        if (!is_empty(m) || load(&m->head) != head)
+                        if (!is_empty(m) || kdp_load(&m->head) != head)
                                 continue;
                         if (!ring_silence(ring, handle))
                                 return RING_E_EMPTY;
                         bell = true;
                         continue;
                 }
-                if (head == load(&m->tail))
+                if (head == kdp_load(&m->tail))
                         return RING_E_ASK; /* there is more */
                 *offset = __atomic_load_n(&m->entries[head % KDP_RING_ENTRIES].offset,
                                           __ATOMIC_RELAXED);
@@ -377,7 +372,7 @@ bool ring_free(struct ring *ring, uint64_t offset)
 {
         struct kdp_ring *m = ring->map;
 
-        if (load(&m->head) & KDP_RING_CLOSED)
+        if (kdp_load(&m->head) & KDP_RING_CLOSED)
                 return false; /* also when the connection has ended */
         for (unsigned i = 0; i < KDP_RING_PROBES; i++) {
                 unsigned at = kdp_ring_place(offset, i);
@@ -413,9 +408,9 @@ static bool fill(struct kdp_send *out, const struct kdbus_msg *msg, const struct
 static bool append(struct kdp_ring *m, const struct kdbus_msg *msg, const struct iovec *payload,
                    size_t n_payload)
 {
-        uint64_t at = load(&m->sends);
+        uint64_t at = kdp_load(&m->sends);
 
-        return !(at & KDP_SENDS_CLOSED) && at - load(&m->sends_taken) < KDP_SENDS &&
+        return !(at & KDP_SENDS_CLOSED) && at - kdp_load(&m->sends_taken) < KDP_SENDS &&
                fill(&m->out[at % KDP_SENDS], msg, payload, n_payload) &&
                swap(&m->sends, at, at + 1);
 }
@@ -423,7 +418,7 @@ static bool append(struct kdp_ring *m, const struct kdbus_msg *msg, const struct
 /* whether this is who rings: the first that finds the daemon asleep, or if that one did not do so */
 static bool must_ring(struct kdp_ring *m, uint64_t now)
 {
-        uint64_t asleep = load(&m->asleep);
+        uint64_t asleep = kdp_load(&m->asleep);
 
         if (!asleep || (asleep != KDP_ASLEEP && now - asleep < KDP_BELL_NS))
                 return false;
@@ -443,7 +438,7 @@ int ring_send(struct ring *ring, const struct kdbus_msg *msg, const struct iovec
         struct kdp_ring *m = ring->map;
         bool done;
 
-        if ((load(&m->sends) & KDP_SENDS_CLOSED) || !swap(&m->sends_lock, 0, 1))
+        if ((kdp_load(&m->sends) & KDP_SENDS_CLOSED) || !swap(&m->sends_lock, 0, 1))
                 return RING_E_ASK;
         done = append(m, msg, payload, n_payload);
         __atomic_store_n(&m->sends_lock, 0, __ATOMIC_SEQ_CST);
